@@ -1,0 +1,235 @@
+//! Findings: what is wrong or worth knowing about the user's files, and where.
+//!
+//! A [`Diagnostic`] is data; `report` draws it. Every kind of finding has one row in the table of
+//! [`codes!`] below: a stable code, the name it is selected by, its severity and, where `istioctl
+//! analyze` or Kiali report the same thing, their code as a cross-reference.
+
+use crate::source::Span;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Note,
+    /// Accepted, and probably not what was meant.
+    Warning,
+    /// Rejected by the mesh, or traffic fails.
+    Error,
+}
+
+impl Severity {
+    /// The word findings print.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// A place with a few words about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What is to be seen there; may be empty.
+    pub text: String,
+}
+
+/// The object a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// Kind, such as `VirtualService`.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What kind of finding.
+    pub code: Code,
+    /// How bad; usually [`Code::severity`].
+    pub severity: Severity,
+    /// What is wrong, in one lower-case sentence without a full stop; names in backticks.
+    pub message: String,
+    /// Where; `None` only for findings about the whole input.
+    pub primary: Option<Label>,
+    /// Other places that matter.
+    pub secondary: Vec<Label>,
+    /// What it does to traffic.
+    pub effect: Option<String>,
+    /// What to try.
+    pub help: Option<String>,
+    /// The object it is about.
+    pub object: Option<ObjectRef>,
+}
+
+impl Diagnostic {
+    /// A finding of this kind with the kind's usual severity.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Diagnostic {
+            code,
+            severity: code.severity(),
+            message: message.into(),
+            primary: None,
+            secondary: Vec::new(),
+            effect: None,
+            help: None,
+            object: None,
+        }
+    }
+
+    /// The same finding, pointing at `span`.
+    #[must_use]
+    pub fn at(self, span: Span) -> Self {
+        self.labelled(span, "")
+    }
+
+    /// The same finding, pointing at `span` with a few words beside it.
+    #[must_use]
+    pub fn labelled(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.primary = span.is_somewhere().then(|| Label { span, text: text.into() });
+        self
+    }
+
+    /// The same finding with another place that matters.
+    #[must_use]
+    pub fn also(mut self, span: Span, text: impl Into<String>) -> Self {
+        if span.is_somewhere() {
+            self.secondary.push(Label { span, text: text.into() });
+        }
+        self
+    }
+
+    /// The same finding with its effect on traffic.
+    #[must_use]
+    pub fn effect(mut self, effect: impl Into<String>) -> Self {
+        self.effect = Some(effect.into());
+        self
+    }
+
+    /// The same finding with advice.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same finding about this object.
+    #[must_use]
+    pub fn about(mut self, object: ObjectRef) -> Self {
+        self.object = Some(object);
+        self
+    }
+}
+
+/// Declares the table of codes: variant, stable code, selectable name, severity, IST
+/// cross-references, one sentence.
+macro_rules! codes {
+    ($($variant:ident $code:literal $name:literal $severity:ident [$($ist:literal),*] $summary:literal;)*) => {
+        /// The kinds of findings. Codes are stable; retired ones are not reused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $(#[doc = $summary] $variant,)*
+        }
+
+        impl Code {
+            /// All kinds, in the order of their codes.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),*];
+
+            /// The stable code, such as `MSH0101`.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $(Code::$variant => $code,)* }
+            }
+
+            /// The name in words, such as `unknown-field`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Code::$variant => $name,)* }
+            }
+
+            /// The usual severity.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Code::$variant => Severity::$severity,)* }
+            }
+
+            /// The codes of `istioctl analyze` for the same thing.
+            #[must_use]
+            pub const fn ist(self) -> &'static [&'static str] {
+                match self { $(Code::$variant => &[$($ist),*],)* }
+            }
+
+            /// What the finding means, in one sentence.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Code::$variant => $summary,)* }
+            }
+        }
+    };
+}
+
+// MSH00xx reading, MSH01xx schema, MSH02xx validation, MSH03xx references and meaning,
+// MSH04xx scenarios, MSH05xx not modelled.
+codes! {
+    YamlSyntax "MSH0001" "yaml-syntax" Error ["IST0106"] "A document is not well-formed YAML; it is left out, the others are read.";
+    YamlDuplicateKey "MSH0002" "yaml-duplicate-key" Error [] "A mapping has the same key twice; strict clients refuse it, others keep the last.";
+    YamlTooBig "MSH0003" "yaml-too-big" Error [] "A document expands or nests beyond the limits; it is left out.";
+    UnrenderedTemplate "MSH0004" "unrendered-template" Error [] "The file is a template that has not been rendered.";
+    NotYaml "MSH0005" "not-yaml" Error [] "The file is not text in UTF-8.";
+    NoDocuments "MSH0006" "no-documents" Warning [] "The input has no document.";
+    NotAnObject "MSH0101" "not-an-object" Error ["IST0106"] "A document is no Kubernetes object: `apiVersion`, `kind` or `metadata.name` is missing.";
+    UnknownKind "MSH0102" "unknown-kind" Note [] "Objects of kinds that do not concern traffic routing; they are ignored.";
+    UnknownField "MSH0103" "unknown-field" Warning ["IST0106"] "A field that its kind does not have; strict clients refuse it, others drop it silently.";
+    WrongType "MSH0104" "wrong-type" Error ["IST0106"] "A value has a type that the API server refuses.";
+    MissingField "MSH0105" "missing-field" Error ["IST0106"] "A required field is absent.";
+    InvalidValue "MSH0106" "invalid-value" Error ["IST0106"] "A value is outside of what its field may hold.";
+    UnservedVersion "MSH0107" "unserved-version" Warning [] "The API version of an object is not served by this mesh version; the object has no effect.";
+    DuplicateObject "MSH0108" "duplicate-object" Error [] "Two documents define the same object; the later one replaces the earlier.";
+    RejectedObject "MSH0201" "rejected-object" Error ["IST0106"] "Istio's admission webhook refuses the object, so it is no part of the mesh.";
+    UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] "A route names a subset that no DestinationRule defines.";
+    UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] "A route names a host that is not in the registry.";
+    UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101"] "A VirtualService names a Gateway that does not exist.";
+    UndefinedPort "MSH0304" "undefined-port" Error ["IST0101"] "A route names a port that the destination does not have.";
+    EmptySubset "MSH0305" "empty-subset" Warning [] "A subset selects no endpoint.";
+    ConflictingHost "MSH0306" "conflicting-host" Warning ["IST0109"] "Several VirtualServices claim one host in the mesh; only one of them is used.";
+    UnreachableRule "MSH0307" "unreachable-rule" Warning ["IST0130"] "A rule that no request can reach.";
+    UnselectedGateway "MSH0308" "unselected-gateway" Error ["IST0101"] "A Gateway selects no workload.";
+    ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
+    ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
+    ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";
+    NotModelled "MSH0501" "not-modelled" Warning [] "A field or object that the mesh honours and this program does not; the result may differ.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_names_are_unique_and_ascending() {
+        let ids: Vec<_> = Code::ALL.iter().map(|c| c.id()).collect();
+        assert!(ids.windows(2).all(|w| w[0] < w[1]), "{ids:?}");
+        let mut names: Vec<_> = Code::ALL.iter().map(|c| c.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ids.len());
+    }
+}

@@ -1,0 +1,7 @@
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod time;
+pub mod draw;
+pub mod source;
+pub mod diagnostic;
+pub mod yaml;

@@ -1,0 +1,12 @@
+//! Documents with spans: text in, trees of [`Node`]s out, and records from trees.
+//!
+//! The only user of the YAML crates. [`parse`] turns one text into documents, keeps going after a
+//! broken one, and types scalars as kubectl does; [`decode`] turns trees into records.
+
+pub mod decode;
+mod node;
+mod parse;
+
+pub use decode::{Cx, Decode, Map, description, nearest};
+pub use node::{Node, Value};
+pub use parse::{Comment, Document, Limits, parse};
