@@ -6,3 +6,5 @@ pub mod source;
 pub mod diagnostic;
 pub mod yaml;
 pub mod resource;
+pub mod mesh;
+pub mod routing;

@@ -176,7 +176,8 @@ mod tests {
     fn positions_count_lines_and_characters_from_one() {
         let mut sources = Sources::new();
         let file = sources.add("a.yaml", "a: ü\nb: x\n");
-        for (offset, expected) in [(0, "a.yaml:1:1"), (5, "a.yaml:1:5"), (6, "a.yaml:2:1"), (9, "a.yaml:2:4"), (99, "a.yaml:3:1")] {
+        for (offset, expected) in [(0, "a.yaml:1:1"), (5, "a.yaml:1:5"), (6, "a.yaml:2:1"), (9, "a.yaml:2:4"), (99, "a.yaml:3:1")]
+        {
             assert_eq!(sources.locate(Span { file, start: offset, end: offset }).unwrap().to_string(), expected);
         }
         assert!(sources.locate(Span::NOWHERE).is_none());

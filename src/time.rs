@@ -246,7 +246,9 @@ mod tests {
 
     #[test]
     fn durations_print_as_envoy_prints_them() {
-        for (nanos, text) in [(0, "0s"), (1_000_000_000, "1s"), (1_500_000_000, "1.500s"), (45_000_000, "0.045s"), (1, "0.000000001s")] {
+        for (nanos, text) in
+            [(0, "0s"), (1_000_000_000, "1s"), (1_500_000_000, "1.500s"), (45_000_000, "0.045s"), (1, "0.000000001s")]
+        {
             assert_eq!(Duration(nanos).to_string(), text);
         }
     }

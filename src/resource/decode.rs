@@ -27,7 +27,10 @@ pub fn decode(documents: &[Document], default_namespace: &str) -> (Objects, Vec<
     }
     if !unknown.is_empty() {
         let list: Vec<String> = unknown.iter().map(|(kind, count)| format!("{kind} ×{count}")).collect();
-        diagnostics.push(Diagnostic::new(Code::UnknownKind, format!("kinds that do not concern routing are ignored: {}", list.join(", "))));
+        diagnostics.push(Diagnostic::new(
+            Code::UnknownKind,
+            format!("kinds that do not concern routing are ignored: {}", list.join(", ")),
+        ));
     }
     (Objects { items }, diagnostics)
 }

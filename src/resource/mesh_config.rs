@@ -1,9 +1,7 @@
 //! The mesh configuration: key `mesh` of ConfigMap `istio` in the root namespace (istio/api
 //! `MeshConfig`).
 
-use super::networking::{
-    ConnectionPoolSettings, HttpRetry, LocalityLbSetting, OutlierDetection, OutboundTrafficPolicy,
-};
+use super::networking::{ConnectionPoolSettings, HttpRetry, LocalityLbSetting, OutboundTrafficPolicy, OutlierDetection};
 use super::scalar::OptionalBool;
 use crate::source::Spanned;
 use crate::time::Duration;

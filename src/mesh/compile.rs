@@ -1,0 +1,109 @@
+//! The passes, in order.
+
+use super::ids::{ProxyId, WorkloadId};
+use super::profile::Profile;
+use super::proxy::{Proxy, ProxySpec};
+use super::registry::{Pod, Service, Workload};
+use crate::diagnostic::{Diagnostic, ObjectRef};
+use crate::resource::Objects;
+
+/// A compiled mesh. Never changes; a timeline of applies is a sequence of meshes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mesh {
+    /// The behaviour of the release it was compiled for.
+    pub profile: Profile,
+    /// The objects it was made from, for naming them.
+    pub objects: Vec<ObjectRef>,
+    /// The registry, sorted by host.
+    pub services: Vec<Service>,
+    /// Workloads, sorted by namespace and name.
+    pub workloads: Vec<Workload>,
+    /// Pods of all workloads.
+    pub pods: Vec<Pod>,
+    /// Configured proxies: one per workload with a sidecar and one per gateway.
+    pub proxies: Vec<Proxy>,
+}
+
+/// What compiling needs besides the objects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompileOptions {
+    /// The release.
+    pub profile: Profile,
+    /// The cluster's domain.
+    pub cluster_domain: String,
+    /// Which proxies are configured.
+    pub proxies: ProxySelection,
+    /// Endpoints that are described beside the objects instead of coming from workloads.
+    pub endpoints: Vec<DescribedEndpoints>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions {
+            profile: Profile::latest(),
+            cluster_domain: "cluster.local".to_owned(),
+            proxies: ProxySelection::Workloads,
+            endpoints: Vec::new(),
+        }
+    }
+}
+
+/// Which proxies are configured.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProxySelection {
+    /// One for each workload of the input that has a sidecar, and one for each gateway workload;
+    /// where Gateways select a workload that is not in the input, the built-in one.
+    Workloads,
+    /// These.
+    Described(Vec<ProxySpec>),
+}
+
+/// Endpoints described beside the objects: some pods of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DescribedEndpoints {
+    /// Host of the service, or `name.namespace`.
+    pub service: String,
+    /// Labels of the pods.
+    pub labels: Vec<(String, String)>,
+    /// How many.
+    pub count: u32,
+    /// Target port.
+    pub port: u16,
+    /// `region/zone/subzone`, empty if unknown.
+    pub locality: String,
+    /// Whether they are ready.
+    pub ready: bool,
+    /// Their addresses, if they matter.
+    pub ips: Vec<String>,
+}
+
+/// Compiles objects into a mesh.
+#[must_use]
+pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagnostic>) {
+    let mesh = Mesh {
+        profile: options.profile.clone(),
+        objects: objects.items.iter().map(crate::resource::Object::reference).collect(),
+        services: Vec::new(),
+        workloads: Vec::new(),
+        pods: Vec::new(),
+        proxies: Vec::new(),
+    };
+    (mesh, Vec::new())
+}
+
+impl Mesh {
+    /// The proxy of a workload.
+    #[must_use]
+    pub fn proxy_of(&self, workload: WorkloadId) -> Option<ProxyId> {
+        self.proxies.iter().position(|p| p.workload == Some(workload)).map(ProxyId::new)
+    }
+
+    /// The proxy that a user means by `name`: a proxy's name with or without namespace, or a
+    /// workload's name.
+    #[must_use]
+    pub fn proxy_named(&self, name: &str) -> Option<ProxyId> {
+        let matches =
+            |p: &Proxy| p.spec.name == name || p.spec.name.strip_suffix(&format!(".{}", p.spec.namespace)) == Some(name);
+        self.proxies.iter().position(matches).map(ProxyId::new)
+    }
+}

@@ -1,0 +1,21 @@
+//! What the configuration means: an immutable, indexed model of the mesh.
+//!
+//! [`compile`] is a compiler with passes: registry (services, workloads, pods), visibility, then for
+//! each proxy its clusters, route tables and listeners, as Istio's control plane makes them. What
+//! cannot be compiled as written compiles to what the proxy would do with it (an undefined subset is
+//! a cluster that does not exist and answers 503), and a finding says so. Everything keeps its
+//! origin.
+
+pub mod cluster;
+mod compile;
+mod ids;
+pub mod pattern;
+pub mod profile;
+pub mod proxy;
+pub mod registry;
+pub mod route;
+
+pub use compile::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};
+pub use ids::{ClusterId, ObjectId, Origin, PodId, ProxyId, RouteTableId, ServiceId, WorkloadId};
+pub use profile::Profile;
+pub use proxy::{Proxy, ProxyKind, ProxySpec};
