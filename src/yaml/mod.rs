@@ -6,6 +6,8 @@
 pub mod decode;
 mod node;
 mod parse;
+mod scalar;
+mod tree;
 
 pub use decode::{Cx, Decode, Map, description, nearest};
 pub use node::{Node, Value};
