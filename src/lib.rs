@@ -6,5 +6,7 @@ pub mod source;
 pub mod diagnostic;
 pub mod yaml;
 pub mod resource;
+pub mod scenario;
 pub mod mesh;
 pub mod routing;
+pub mod record;

@@ -1,0 +1,8 @@
+//! What a run leaves behind: observations while it goes, and the [`RunReport`] at its end.
+
+mod report;
+
+pub use report::{
+    Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,
+    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Waterfall,
+};
