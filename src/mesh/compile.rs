@@ -1,5 +1,7 @@
 //! The passes, in order.
 
+mod virtual_service;
+
 use super::ids::{ProxyId, WorkloadId};
 use super::profile::Profile;
 use super::proxy::{Proxy, ProxySpec};
