@@ -10,3 +10,4 @@ pub mod scenario;
 pub mod mesh;
 pub mod routing;
 pub mod record;
+pub mod report;

@@ -81,6 +81,8 @@ pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<u32>,
+    /// Parts of the text that a tool generated, and what it generated them from; ascending.
+    origins: Vec<(u32, u32, String)>,
 }
 
 /// All texts of one invocation.
@@ -106,7 +108,7 @@ impl Sources {
         let line_starts =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i as u32 + 1)).collect();
         let id = FileId(u32::try_from(self.sources.len()).expect("fewer than 2^32 files"));
-        self.sources.push(Source { name: name.into(), text, line_starts });
+        self.sources.push(Source { name: name.into(), text, line_starts, origins: Vec::new() });
         id
     }
 
@@ -119,6 +121,22 @@ impl Sources {
     /// All texts with their ids, in the order they were added.
     pub fn iter(&self) -> impl Iterator<Item = (FileId, &Source)> {
         self.sources.iter().enumerate().map(|(i, s)| (FileId(i as u32), s))
+    }
+
+    /// Notes that the text at `span` was generated from `origin`, such as a Helm template. Spans of
+    /// one text are noted in ascending order.
+    pub fn set_origin(&mut self, span: Span, origin: impl Into<String>) {
+        if let Some(source) = self.sources.get_mut(span.file.0 as usize) {
+            source.origins.push((span.start, span.end, origin.into()));
+        }
+    }
+
+    /// What the text at `span` was generated from, if that is known.
+    #[must_use]
+    pub fn origin(&self, span: Span) -> Option<&str> {
+        let origins = &self.get(span.file)?.origins;
+        let (start, end, origin) = origins[..origins.partition_point(|(start, ..)| *start <= span.start)].last()?;
+        (*start <= span.start && span.start <= *end).then_some(origin.as_str())
     }
 
     /// `file:line:column` of a span's start, or `None` if it points nowhere.
@@ -142,13 +160,23 @@ impl Source {
         &self.text
     }
 
+    /// The bytes of a line (from 1) without its line break; empty past the end.
+    #[must_use]
+    pub fn line_range(&self, line: u32) -> std::ops::Range<usize> {
+        let start_of = |line: u32| self.line_starts.get(line as usize).map_or(self.text.len(), |start| *start as usize);
+        let start = start_of(line.saturating_sub(1));
+        let length = self.text[start..start_of(line)].trim_end_matches(['\n', '\r']).len();
+        start..start + length
+    }
+
     /// Line and column of a byte offset; offsets past the end are taken as the end.
     #[must_use]
     pub fn position(&self, offset: u32) -> Position {
         let offset = (offset as usize).min(self.text.len());
         let line = self.line_starts.partition_point(|start| *start as usize <= offset) - 1;
         let start = self.line_starts[line] as usize;
-        let column = self.text.get(start..offset).map_or(offset - start, |before| before.chars().count());
+        let before = self.text.get(start..offset).map(|before| before.trim_start_matches('\u{feff}'));
+        let column = before.map_or(offset - start, |before| before.chars().count());
         Position { line: line as u32 + 1, column: column as u32 + 1 }
     }
 }

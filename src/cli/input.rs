@@ -1,0 +1,288 @@
+//! Reading configuration: files, directories and standard input, as kubectl takes them.
+//!
+//! All problems are collected, so that one invocation names all of them. What the texts say is the
+//! library's business.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use ignore::WalkBuilder;
+use meshsim::diagnostic::{Code, Diagnostic};
+use meshsim::resource::{self, Objects};
+use meshsim::source::{FileId, Sources, Span};
+use meshsim::yaml::{self, Document, Limits};
+use rustc_hash::FxHashSet;
+
+use super::context::Context;
+use super::exit::Stop;
+
+/// Larger files are refused: their documents would not fit into the memory of a build machine.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
+
+/// Configuration to work on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Input {
+    /// File, directory or `-` for standard input; may be repeated
+    #[arg(short, long = "filename", value_name = "PATH", help_heading = "Input")]
+    filenames: Vec<PathBuf>,
+    /// Read directories of `-f` with everything below
+    #[arg(short = 'R', long, help_heading = "Input")]
+    recursive: bool,
+    /// Namespace of objects that name none
+    #[arg(short, long, value_name = "NAMESPACE", default_value = "default", help_heading = "Input")]
+    namespace: String,
+    /// File with the mesh configuration: a MeshConfig, or ConfigMap `istio`
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    mesh_config: Option<PathBuf>,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// All texts.
+    pub(crate) sources: Sources,
+    /// All objects in them.
+    pub(crate) objects: Objects,
+    /// Findings of reading and decoding.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl Input {
+    /// Whether nothing was named with `-f`.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filenames.is_empty()
+    }
+
+    /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
+    /// everything below.
+    pub(crate) fn load(&self, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
+        if self.is_empty() && positional.is_empty() {
+            return Err(Stop::Unusable(vec!["no input; name files or directories, or `-f -` for standard input".to_owned()]));
+        }
+        let mut reader = Reader::default();
+        for path in &self.filenames {
+            reader.read(path, if self.recursive { Depth::All } else { Depth::One });
+        }
+        for path in positional {
+            reader.read(path, Depth::All);
+        }
+        let mesh_config = self.mesh_config.as_ref().map(|path| reader.read(path, Depth::One));
+        let Texts { mut sources, files } = reader.finish(cx)?;
+        let mut diagnostics = Vec::new();
+        let mut documents = Vec::new();
+        for file in files.iter().filter(|file| !mesh_config.as_ref().is_some_and(|configs| configs.contains(file))) {
+            documents.extend(parse(&mut sources, *file, &mut diagnostics));
+        }
+        if documents.is_empty() && diagnostics.iter().all(|finding| finding.code == Code::NoDocuments) {
+            let names = sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
+            return Err(Stop::Unusable(names));
+        }
+        let (objects, findings) = resource::decode(&documents, &self.namespace);
+        diagnostics.extend(findings);
+        Ok(Loaded { sources, objects, diagnostics })
+    }
+}
+
+/// Reads the documents of one text, and says so if there are none.
+pub(crate) fn parse(sources: &mut Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document> {
+    let (documents, findings) = yaml::parse(sources, file, Limits::default());
+    if documents.is_empty() && findings.is_empty() {
+        let start = Span { file, start: 0, end: 0 };
+        diagnostics.push(Diagnostic::new(Code::NoDocuments, "the file holds no document").at(start));
+    }
+    diagnostics.extend(findings);
+    for document in &documents {
+        if let Some(origin) = &document.origin {
+            sources.set_origin(document.root.span, origin.as_str());
+        }
+    }
+    documents
+}
+
+/// How deep to read a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The files in it.
+    One,
+    /// And everything below.
+    All,
+}
+
+/// Texts by path, and what went wrong on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    sources: Sources,
+    files: Vec<FileId>,
+    seen: FxHashSet<PathBuf>,
+    errors: Vec<InputError>,
+    notes: Vec<String>,
+}
+
+/// All texts of an invocation.
+#[derive(Debug)]
+pub(crate) struct Texts {
+    /// The texts.
+    pub(crate) sources: Sources,
+    /// Their ids, in the order they were read.
+    pub(crate) files: Vec<FileId>,
+}
+
+/// Why a path cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    #[error("{}: no such file or directory{}", path.display(), near.as_ref().map(|near| format!("; did you mean `{}`?", near.display())).unwrap_or_default())]
+    Missing { path: PathBuf, near: Option<PathBuf> },
+    #[error("{}: {}", path.display(), plain(error))]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("{}: larger than {} MiB; split it", path.display(), FILE_BYTES_MAX / 1024 / 1024)]
+    TooLarge { path: PathBuf },
+    #[error("{}: not YAML but {what}", path.display())]
+    NotText { path: PathBuf, what: String },
+    #[error("{}: no .yaml, .yml or .json file in this directory{}", path.display(), if *deeper { "; use -R to read the directories below" } else { "" })]
+    NothingInDirectory { path: PathBuf, deeper: bool },
+    #[error("standard input can be read only once")]
+    StdinTwice,
+}
+
+/// The operating system's words without its error number.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl Reader {
+    /// Reads a file, the files of a directory, or standard input (`-`). Gives the texts that are new.
+    pub(crate) fn read(&mut self, path: &Path, depth: Depth) -> Vec<FileId> {
+        let before = self.files.len();
+        let outcome = if path == Path::new("-") {
+            self.stdin()
+        } else {
+            match fs::metadata(path) {
+                Ok(metadata) if metadata.is_dir() => self.directory(path, depth),
+                Ok(_) => self.file(path),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    Err(InputError::Missing { path: path.to_owned(), near: nearest_sibling(path) })
+                }
+                Err(error) => Err(InputError::Unreadable { path: path.to_owned(), error }),
+            }
+        };
+        self.errors.extend(outcome.err());
+        self.files[before..].to_vec()
+    }
+
+    /// All texts, or all problems.
+    pub(crate) fn finish(self, cx: &mut Context) -> Result<Texts, Stop> {
+        for note in &self.notes {
+            cx.note(note);
+        }
+        if !self.errors.is_empty() {
+            return Err(Stop::Unusable(self.errors.iter().map(ToString::to_string).collect()));
+        }
+        Ok(Texts { sources: self.sources, files: self.files })
+    }
+
+    fn stdin(&mut self) -> Result<(), InputError> {
+        let path = PathBuf::from("-");
+        if !self.seen.insert(path.clone()) {
+            return Err(InputError::StdinTwice);
+        }
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            self.notes.push("read standard input from the terminal".to_owned());
+        }
+        let text = text_of(stdin.lock(), Path::new("<stdin>"))?;
+        self.files.push(self.sources.add("<stdin>", text));
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), InputError> {
+        // One file under two names (`-f mesh -f mesh/vs.yaml`) is one file.
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if !self.seen.insert(identity) {
+            self.notes.push(format!("{}: named twice, read once", path.display()));
+            return Ok(());
+        }
+        let unreadable = |error| InputError::Unreadable { path: path.to_owned(), error };
+        let text = text_of(fs::File::open(path).map_err(unreadable)?, path)?;
+        self.files.push(self.sources.add(path.display().to_string(), text));
+        Ok(())
+    }
+
+    fn directory(&mut self, path: &Path, depth: Depth) -> Result<(), InputError> {
+        let mut walk = WalkBuilder::new(path);
+        // What git ignores still gets applied, so no ignore files; but `.git` and `.github` hold no mesh.
+        walk.standard_filters(false).hidden(true).sort_by_file_name(std::ffi::OsStr::cmp);
+        if depth == Depth::One {
+            walk.max_depth(Some(1));
+        }
+        let (mut found, mut skipped, mut deeper) = (0, Vec::new(), false);
+        for entry in walk.build() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    let error = error.into_io_error().unwrap_or_else(|| io::Error::other("cannot be listed"));
+                    self.errors.push(InputError::Unreadable { path: path.to_owned(), error });
+                    continue;
+                }
+            };
+            if entry.depth() == 0 {
+                continue;
+            }
+            let is_wanted = entry.path().extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e));
+            match fs::metadata(entry.path()) {
+                Ok(metadata) if metadata.is_dir() => deeper |= depth == Depth::One,
+                Ok(metadata) if is_wanted && metadata.is_file() => {
+                    found += 1;
+                    let outcome = self.file(entry.path());
+                    self.errors.extend(outcome.err());
+                }
+                Ok(_) => skipped.push(entry.file_name().to_string_lossy().into_owned()),
+                Err(error) => self.errors.push(InputError::Unreadable { path: entry.path().to_owned(), error }),
+            }
+        }
+        if !skipped.is_empty() {
+            self.notes.push(format!("{}: only .yaml, .yml and .json files are read, not {}", path.display(), skipped.join(", ")));
+        }
+        if found == 0 {
+            return Err(InputError::NothingInDirectory { path: path.to_owned(), deeper });
+        }
+        Ok(())
+    }
+}
+
+fn text_of(from: impl Read, path: &Path) -> Result<String, InputError> {
+    let mut bytes = Vec::new();
+    from.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| InputError::Unreadable { path: path.to_owned(), error })?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(InputError::TooLarge { path: path.to_owned() });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let what = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "text in UTF-16; convert it to UTF-8".to_owned(),
+            [0x1f, 0x8b, ..] => "compressed by gzip; unpack it".to_owned(),
+            _ => format!("binary: byte 0x{:02x} at offset {at} is not UTF-8", bytes[at]),
+        };
+        InputError::NotText { path: path.to_owned(), what }
+    })
+}
+
+/// The file beside a missing one whose name is most like it.
+fn nearest_sibling(path: &Path) -> Option<PathBuf> {
+    let wanted = path.file_name()?.to_str()?;
+    let parent = path.parent()?;
+    let listed = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let mut names: Vec<String> =
+        fs::read_dir(listed).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    yaml::nearest(wanted, names.iter().map(String::as_str)).map(|name| parent.join(name))
+}

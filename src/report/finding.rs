@@ -1,0 +1,192 @@
+//! Findings as text: in the look of rustc with an excerpt, or one line each.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use anstyle::{AnsiColor, Style};
+
+use crate::diagnostic::{Code, Diagnostic, Label, Severity};
+use crate::source::{Source, Sources, Span};
+
+/// Sorts findings by file, then by place. Findings without a place come last, and after them the
+/// note about kinds that do not matter.
+pub fn order(findings: &mut [Diagnostic]) {
+    findings.sort_by_key(|finding| {
+        let place = finding.primary.as_ref().map_or(Span::NOWHERE, |label| label.span);
+        (finding.code == Code::UnknownKind, place.file, place.start, finding.code)
+    });
+}
+
+/// All findings with their excerpts, in the order given. Ends with an empty line unless there are
+/// none.
+#[must_use]
+pub fn findings(sources: &Sources, findings: &[Diagnostic], color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&renderer.render(&[group(sources, finding)]));
+        text.push_str("\n\n");
+    }
+    text
+}
+
+/// One line for each finding: `file:line:column: error[MSH0301] message`.
+#[must_use]
+pub fn findings_concise(sources: &Sources, findings: &[Diagnostic], color: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        if let Some(place) = finding.primary.as_ref().and_then(|label| sources.locate(label.span)) {
+            let _ = write!(text, "{place}: ");
+        }
+        let style = if color { style(finding.severity) } else { Style::new() };
+        let _ = writeln!(text, "{style}{}[{}]{style:#} {}", finding.severity.word(), finding.code.id(), finding.message);
+    }
+    text
+}
+
+/// How many findings there are: `3 errors, 1 warning in 2 files`.
+#[must_use]
+pub fn findings_summary(sources: &Sources, findings: &[Diagnostic]) -> String {
+    let counts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .map(|severity| (severity.word(), findings.iter().filter(|f| f.severity == severity).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| counted(count, word))
+        .collect();
+    if counts.is_empty() {
+        return format!("no findings in {}\n", counted(sources.iter().count(), "file"));
+    }
+    let files: BTreeSet<_> = findings.iter().filter_map(|f| f.primary.as_ref()).map(|label| label.span.file).collect();
+    match files.len() {
+        0 => format!("{}\n", counts.join(", ")),
+        files => format!("{} in {}\n", counts.join(", "), counted(files, "file")),
+    }
+}
+
+fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+fn style(severity: Severity) -> Style {
+    let color = match severity {
+        Severity::Error => AnsiColor::BrightRed,
+        Severity::Warning => AnsiColor::Yellow,
+        Severity::Note => AnsiColor::BrightGreen,
+    };
+    Style::new().bold().fg_color(Some(color.into()))
+}
+
+fn group<'a>(sources: &'a Sources, finding: &'a Diagnostic) -> Group<'a> {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let mut group = Group::with_title(level.primary_title(finding.message.as_str()).id(finding.code.id()));
+    for excerpt in excerpts(sources, finding) {
+        group = match excerpt.origin {
+            Some(origin) => group.element(origin).element(excerpt.snippet),
+            None => group.element(excerpt.snippet),
+        };
+    }
+    let origin = finding.primary.as_ref().and_then(|label| sources.origin(label.span));
+    let remarks = [
+        ("object", finding.object.as_ref().map(ToString::to_string)),
+        ("origin", origin.map(str::to_owned)),
+        ("effect", finding.effect.clone()),
+        ("help", finding.help.clone()),
+    ];
+    for (name, text) in remarks {
+        if let Some(text) = text {
+            group = group.element(Level::NOTE.with_name(name).message(text));
+        }
+    }
+    group
+}
+
+struct Excerpt<'a> {
+    /// The place, where it cannot be told from the snippet because that is a part of a line.
+    origin: Option<Origin<'a>>,
+    snippet: Snippet<'a, Annotation<'a>>,
+}
+
+/// A label whose place has been looked up.
+struct Mark<'a> {
+    source: &'a Source,
+    file: crate::source::FileId,
+    label: &'a Label,
+    kind: AnnotationKind,
+    /// Line of the label, from 1.
+    line: u32,
+    /// The part of the label that is on its first line.
+    bytes: Range<usize>,
+}
+
+/// The places of a finding, those that are close together in one excerpt. The excerpt with the
+/// primary label comes first.
+fn excerpts<'a>(sources: &'a Sources, finding: &'a Diagnostic) -> Vec<Excerpt<'a>> {
+    let primary = finding.primary.iter().map(|label| (label, AnnotationKind::Primary));
+    let secondary = finding.secondary.iter().map(|label| (label, AnnotationKind::Context));
+    let mut clusters: Vec<Vec<Mark<'a>>> = Vec::new();
+    for mark in primary.chain(secondary).filter_map(|(label, kind)| mark(sources, label, kind)) {
+        let near = clusters.iter_mut().find(|cluster| cluster.iter().any(|other| is_near(other, &mark)));
+        match near {
+            Some(cluster) => cluster.push(mark),
+            None => clusters.push(vec![mark]),
+        }
+    }
+    clusters.iter().map(|cluster| excerpt(cluster)).collect()
+}
+
+fn mark<'a>(sources: &'a Sources, label: &'a Label, kind: AnnotationKind) -> Option<Mark<'a>> {
+    let source = sources.get(label.span.file)?;
+    let text = source.text();
+    let start = boundary(text, label.span.start as usize);
+    let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |i| start + i);
+    let end = boundary(text, label.span.end as usize).clamp(start, line_end);
+    let line = source.position(label.span.start).line;
+    Some(Mark { source, file: label.span.file, label, kind, line, bytes: start..end })
+}
+
+fn is_near(a: &Mark<'_>, b: &Mark<'_>) -> bool {
+    const LINES_APART_MAX: u32 = 30;
+    a.file == b.file && a.line.abs_diff(b.line) <= LINES_APART_MAX
+}
+
+fn excerpt<'a>(marks: &[Mark<'a>]) -> Excerpt<'a> {
+    let source = marks[0].source;
+    let text = source.text();
+    let first = marks.iter().map(|mark| mark.line).min().unwrap_or(1);
+    let last = marks.iter().map(|mark| mark.line).max().unwrap_or(1);
+    let whole = source.line_range(first).start..source.line_range(last).end;
+    let shown = if first == last { window(text, &whole, &marks[0].bytes) } else { whole.clone() };
+    let annotations = marks.iter().filter(|mark| shown.start <= mark.bytes.start && mark.bytes.end <= shown.end).map(|mark| {
+        let annotation = mark.kind.span(mark.bytes.start - shown.start..mark.bytes.end - shown.start);
+        if mark.label.text.is_empty() { annotation } else { annotation.label(mark.label.text.as_str()) }
+    });
+    let snippet = Snippet::source(&text[shown.clone()]).line_start(first as usize).annotations(annotations);
+    if shown == whole {
+        return Excerpt { origin: None, snippet: snippet.path(source.name()) };
+    }
+    let position = source.position(marks[0].label.span.start);
+    let origin = Origin::path(source.name()).line(position.line as usize).char_column(position.column as usize);
+    Excerpt { origin: Some(origin), snippet }
+}
+
+/// The part of one line that is worth showing: JSON without line breaks is one line of megabytes.
+fn window(text: &str, line: &Range<usize>, mark: &Range<usize>) -> Range<usize> {
+    const BYTES_AROUND: usize = 200;
+    if line.len() <= 3 * BYTES_AROUND {
+        return line.clone();
+    }
+    let start = boundary(text, mark.start.saturating_sub(BYTES_AROUND)).max(line.start);
+    let end = boundary(text, mark.end + BYTES_AROUND).min(line.end);
+    start..end
+}
+
+/// The last character boundary at or before `offset`.
+fn boundary(text: &str, offset: usize) -> usize {
+    (0..=offset.min(text.len())).rev().find(|offset| text.is_char_boundary(*offset)).unwrap_or(0)
+}

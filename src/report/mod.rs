@@ -1,0 +1,8 @@
+//! Bytes for people and tools. Everything here is pure: data in, text out.
+//!
+//! Each format has a file, private structs of its own where it has a schema, and one public
+//! function. Whether to use colours is the caller's decision.
+
+mod finding;
+
+pub use finding::{findings, findings_concise, findings_summary, order};
