@@ -9,5 +9,7 @@ pub mod resource;
 pub mod scenario;
 pub mod mesh;
 pub mod routing;
+pub mod workload;
 pub mod record;
+pub mod sim;
 pub mod report;

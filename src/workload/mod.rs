@@ -1,0 +1,1 @@
+//! Arrivals and request mixes: who sends which request when.
