@@ -13,8 +13,9 @@ use crate::yaml::Map;
 crate::record! {
     /// What the pods of some workloads do.
     pub struct App {
-        /// Workloads it is for: `name`, `name.namespace`, or a prefix ending in `*`. The first
-        /// application that fits a workload is used; the scenario's own come before ready-made ones.
+        /// Workloads it is for: `name`, `name.namespace`, a prefix ending in `*`, or labels of the pods
+        /// (`app=reviews,version=v3`). The first application that fits a workload is used; the
+        /// scenario's own come before ready-made ones.
         pub workloads: Vec<Spanned<String>> = "workloads",
         /// Hosts outside of the mesh it is for (ServiceEntries without workloads).
         pub hosts: Vec<Spanned<String>> = "hosts",
@@ -33,6 +34,8 @@ crate::record! {
     pub struct Handler {
         /// Paths beginning so; absent means every path.
         pub path: Option<Spanned<String>> = "path",
+        /// The path must be equal to `path`, apart from the query; false if absent.
+        pub exact: Option<bool> = "exact",
         /// This method; absent means every method.
         pub method: Option<Spanned<String>> = "method",
         /// Work before the first call.
@@ -72,7 +75,10 @@ crate::record! {
         pub attempts: Option<Spanned<u32>> = "attempts",
         /// Statuses that count as success; 200 if absent.
         pub success: Vec<Spanned<u16>> = "success",
-        /// Whether the labels of the answer are passed on; true if absent.
+        /// Labels of the answer that make it a failure whatever its status.
+        pub failure_labels: Vec<Spanned<String>> = "failureLabels",
+        /// Whether the labels of a successful answer are passed on; true if absent. Those of a failed
+        /// call never are.
         pub pass_labels: Option<bool> = "passLabels",
         /// What happens after a success.
         pub on_success: Option<Outcome> = "onSuccess",
@@ -82,6 +88,9 @@ crate::record! {
         pub on_timeout: Option<Outcome> = "onTimeout",
         /// Share of requests that make the call; all if absent.
         pub share: Option<Share> = "share",
+        /// For `tcp://`: each pod opens one connection and keeps it until it breaks, instead of one
+        /// for each call; false if absent.
+        pub keep_connection: Option<bool> = "keepConnection",
     }
 
     /// What happens after a call.
@@ -94,7 +103,8 @@ crate::record! {
         pub status_of_call_or: Option<Spanned<u16>> = "statusOfCallOr",
     }
 
-    /// An answer.
+    /// An answer. Of several, those whose `everyOther` says no are passed over, and one of the rest is
+    /// drawn by share.
     pub struct Reply {
         /// How often; absent means the rest. The shares of a handler add up to 100 % at most.
         pub share: Option<Share> = "share",
@@ -106,7 +116,84 @@ crate::record! {
         pub headers: Map<Spanned<String>> = "headers",
         /// Extra time before the answer.
         pub delay: Spread = "delay",
-        /// Only in every second period of this length, beginning with the second one.
+        /// Only in every second period of this length from the start of the run, beginning with the
+        /// second one; then the answers after it are not considered.
         pub every_other: Option<Spanned<Duration>> = "everyOther",
+    }
+}
+
+impl App {
+    /// Whether it is for the workload with this name, namespace and labels of pods.
+    #[must_use]
+    pub fn fits_workload(&self, name: &str, namespace: &str, labels: &[(String, String)]) -> bool {
+        self.workloads.iter().any(|pattern| pattern_fits(&pattern.value, name, namespace, labels))
+    }
+
+    /// Whether it is for this host outside of the mesh.
+    #[must_use]
+    pub fn fits_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|h| h.value.eq_ignore_ascii_case(host))
+    }
+}
+
+fn pattern_fits(pattern: &str, name: &str, namespace: &str, labels: &[(String, String)]) -> bool {
+    if pattern.contains('=') {
+        return pattern.split(',').all(|pair| {
+            pair.split_once('=').is_some_and(|(key, value)| labels.iter().any(|(k, v)| k == key.trim() && v == value.trim()))
+        });
+    }
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name || pattern.strip_prefix(name).and_then(|rest| rest.strip_prefix('.')) == Some(namespace),
+    }
+}
+
+impl Handler {
+    /// Whether it takes this request; `path` may carry a query.
+    #[must_use]
+    pub fn takes(&self, method: &str, path: &str) -> bool {
+        let bare = path.split(['?', '#']).next().unwrap_or(path);
+        let path_fits = self.path.as_ref().is_none_or(|wanted| match self.exact {
+            Some(true) => bare == wanted.value,
+            _ => bare.starts_with(&wanted.value),
+        });
+        path_fits && self.method.as_ref().is_none_or(|wanted| wanted.value == method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_is_for_workloads_by_name_prefix_or_labels() {
+        let labels = [("app".to_owned(), "reviews".to_owned()), ("version".to_owned(), "v3".to_owned())];
+        for (pattern, fits) in [
+            ("reviews-v3", true),
+            ("reviews-v3.default", true),
+            ("reviews-v3.other", false),
+            ("reviews-v", false),
+            ("reviews*", true),
+            ("app=reviews", true),
+            ("app=reviews,version=v3", true),
+            ("app=reviews, version=v2", false),
+            ("app", false),
+        ] {
+            assert_eq!(pattern_fits(pattern, "reviews-v3", "default", &labels), fits, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_handler_takes_requests_by_method_and_beginning_of_the_path() {
+        let handler = |path: &str, exact| Handler {
+            path: Some(Spanned::made_up(path.to_owned())),
+            exact,
+            method: Some(Spanned::made_up("GET".to_owned())),
+            ..Handler::default()
+        };
+        assert!(handler("/reviews", None).takes("GET", "/reviews/0?x=1"));
+        assert!(!handler("/reviews", None).takes("POST", "/reviews/0"));
+        assert!(handler("/", Some(true)).takes("GET", "/?x=1"));
+        assert!(!handler("/", Some(true)).takes("GET", "/reviews"));
     }
 }

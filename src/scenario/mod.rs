@@ -17,5 +17,5 @@ pub use app::{App, Call, CallStep, Handler, Outcome, Reply};
 pub use client::{Arrivals, Client, ClosedLoop, RequestTemplate, Traffic, User};
 pub use decode::{CancelPropagation, Scenario, Waterfall, decode, schema};
 pub use expectation::{Between, Expectation, LatencyExpectation, Of};
-pub use ready_made::{READY_MADE, ready_made};
+pub use ready_made::{READY_MADE, ready_made, ready_made_apps};
 pub use timeline::{Patch, Scale, Step};
