@@ -1,5 +1,7 @@
 //! The passes, in order.
 
+mod delegates;
+mod routes;
 mod virtual_service;
 
 use super::ids::{ProxyId, WorkloadId};
