@@ -2,6 +2,7 @@
 
 pub mod time;
 pub mod draw;
+pub mod text;
 pub mod source;
 pub mod diagnostic;
 pub mod yaml;

@@ -1,0 +1,202 @@
+//! Aligned tables of a few columns for a terminal.
+//!
+//! Written here rather than taken from a table crate: what is needed (numbers to the right, one
+//! column that gives way, no borders, no column that is empty throughout) is a page of code, and the
+//! crates bring 16 others.
+
+use super::{Ink, Style, width, wrapped};
+
+/// How a column behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Text, to the left.
+    Text,
+    /// Numbers, to the right.
+    Number,
+    /// Text that is broken into lines when the table is wider than the page.
+    Flexible,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cell {
+    text: String,
+    ink: Ink,
+}
+
+impl Cell {
+    /// A cell in this ink.
+    pub fn new(ink: Ink, text: impl Into<String>) -> Self {
+        Cell { text: text.into(), ink }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Cell { text, ink: Ink::Plain }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Cell { text: text.to_owned(), ink: Ink::Plain }
+    }
+}
+
+/// Rows of cells. Columns in which every cell is empty are left out together with their heads.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    columns: Vec<(Column, &'static str)>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// Columns between two columns.
+const GAP: usize = 2;
+/// A column that gives way keeps this many.
+const NARROWEST: usize = 12;
+
+impl Table {
+    /// A table of these columns with their heads; a table whose heads are all empty has no head row.
+    #[must_use]
+    pub fn new(columns: &[(Column, &'static str)]) -> Self {
+        Table { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row; cells that are missing at its end are empty.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let mut cells: Vec<Cell> = cells.into_iter().collect();
+        cells.resize_with(self.columns.len(), Cell::default);
+        self.rows.push(cells);
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The table, each line indented and ended; nothing if there is no row.
+    #[must_use]
+    pub fn render(&self, style: Style, indent: usize) -> String {
+        let widths = self.widths(style.width.saturating_sub(indent));
+        let mut out = String::new();
+        if self.rows.is_empty() {
+            return out;
+        }
+        if self.columns.iter().any(|(_, head)| !head.is_empty()) {
+            let heads: Vec<Cell> = self.columns.iter().map(|(_, head)| Cell::new(Ink::Faint, *head)).collect();
+            self.write(&heads, &widths, style, indent, &mut out);
+        }
+        for row in &self.rows {
+            self.write(row, &widths, style, indent, &mut out);
+        }
+        out
+    }
+
+    /// The width of each column; `None` for one that is empty throughout.
+    fn widths(&self, available: usize) -> Vec<Option<usize>> {
+        let mut widths: Vec<Option<usize>> = (0..self.columns.len())
+            .map(|i| {
+                let widest = self.rows.iter().map(|row| width(&row[i].text)).max().filter(|w| *w > 0)?;
+                Some(widest.max(width(self.columns[i].1)))
+            })
+            .collect();
+        let shown = widths.iter().flatten().count();
+        let total = widths.iter().flatten().sum::<usize>() + GAP * shown.saturating_sub(1);
+        let mut excess = total.saturating_sub(available);
+        for (i, (column, _)) in self.columns.iter().enumerate() {
+            if let (Column::Flexible, Some(w)) = (column, &mut widths[i]) {
+                let kept = w.saturating_sub(excess).max(NARROWEST.min(*w));
+                excess -= *w - kept;
+                *w = kept;
+            }
+        }
+        widths
+    }
+
+    fn write(&self, row: &[Cell], widths: &[Option<usize>], style: Style, indent: usize, out: &mut String) {
+        let lines: Vec<Vec<String>> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, wide)| match wide {
+                Some(wide) if width(&cell.text) > *wide => wrapped(&cell.text, *wide),
+                _ => vec![cell.text.clone()],
+            })
+            .collect();
+        for n in 0..lines.iter().map(Vec::len).max().unwrap_or(0) {
+            let mut line = " ".repeat(indent);
+            // Padding is owed until something follows it, so that lines end where their text ends.
+            let mut owed = 0;
+            for (i, wide) in widths.iter().enumerate() {
+                let Some(wide) = wide else { continue };
+                let text = lines[i].get(n).map_or("", String::as_str);
+                let free = wide.saturating_sub(width(text));
+                let (before, after) = if self.columns[i].0 == Column::Number { (free, 0) } else { (0, free) };
+                if text.is_empty() {
+                    owed += wide + GAP;
+                    continue;
+                }
+                line.push_str(&" ".repeat(owed + before));
+                line.push_str(&style.paint(row[i].ink, text));
+                owed = after + GAP;
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&[
+            (Column::Text, "user"),
+            (Column::Number, "requests"),
+            (Column::Text, "flags"),
+            (Column::Flexible, "labels"),
+        ]);
+        table.row(["jason".into(), "1 000".into(), "".into(), "black-stars details reviews-unavailable".into()]);
+        table.row(["".into(), "7".into()]);
+        table.row([Cell::new(Ink::Bad, "others"), "12".into(), "".into(), "no-stars".into()]);
+        table
+    }
+
+    #[test]
+    fn numbers_stand_to_the_right_and_empty_columns_are_left_out() {
+        let rendered = table().render(Style::PLAIN, 2);
+        let lines: Vec<&str> = rendered.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "  user    requests  labels",
+                "  jason      1 000  black-stars details reviews-unavailable",
+                "                 7",
+                "  others        12  no-stars",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_flexible_column_gives_way_on_a_narrow_page() {
+        let rendered = table().render(Style { colour: false, width: 40 }, 0);
+        let lines: Vec<&str> = rendered.lines().take(3).collect();
+        assert_eq!(
+            lines,
+            ["user    requests  labels", "jason      1 000  black-stars details", "                  reviews-unavailable"]
+        );
+    }
+
+    #[test]
+    fn colour_does_not_move_columns() {
+        let colour = Style { colour: true, width: 80 };
+        let plain = anstream::adapter::strip_str(&table().render(colour, 2)).to_string();
+        assert_eq!(plain, table().render(Style::PLAIN, 2));
+    }
+
+    #[test]
+    fn a_table_without_rows_is_nothing() {
+        assert_eq!(Table::new(&[(Column::Text, "user")]).render(Style::PLAIN, 0), "");
+    }
+}
