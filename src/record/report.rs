@@ -224,6 +224,24 @@ pub struct Interval {
     pub high: f64,
 }
 
+impl Interval {
+    /// The 95 % Wilson interval around an observed share; everything is possible after no trial.
+    #[must_use]
+    pub fn wilson95(hits: u64, trials: u64) -> Interval {
+        /// The 97.5th percentile of the normal distribution.
+        const Z: f64 = 1.959_963_984_540_054;
+        if trials == 0 {
+            return Interval { low: 0.0, high: 1.0 };
+        }
+        let n = trials as f64;
+        let share = hits as f64 / n;
+        let scale = 1.0 + Z * Z / n;
+        let centre = (share + Z * Z / (2.0 * n)) / scale;
+        let half = Z / scale * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+        Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
+    }
+}
+
 /// The first occurrence of one kind of failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstFailure {
@@ -311,4 +329,23 @@ pub enum SegmentKind {
     Queue,
     /// The moment a timeout fired; `begins` equals `ends`.
     Timeout,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilson_intervals_are_the_textbook_ones() {
+        for (hits, trials, low, high) in [
+            (74_811, 100_000, 0.7454, 0.7508),
+            (0, 100, 0.0, 0.0370),
+            (100, 100, 0.9630, 1.0),
+            (1, 2, 0.0945, 0.9055),
+            (0, 0, 0.0, 1.0),
+        ] {
+            let interval = Interval::wilson95(hits, trials);
+            assert!((interval.low - low).abs() < 5e-5 && (interval.high - high).abs() < 5e-5, "{hits}/{trials}: {interval:?}");
+        }
+    }
 }
