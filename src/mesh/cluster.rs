@@ -227,6 +227,12 @@ pub struct Endpoint {
 }
 
 impl Cluster {
+    /// Whether a request can leave: there is a healthy endpoint, or the dialled address is taken.
+    #[must_use]
+    pub fn has_somewhere_to_go(&self) -> bool {
+        self.discovery == Discovery::OriginalDst || self.endpoints().any(|endpoint| endpoint.healthy)
+    }
+
     /// All endpoints, in order.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.localities.iter().flat_map(|locality| &locality.endpoints)

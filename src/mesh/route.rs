@@ -381,7 +381,7 @@ pub struct FaultAbort {
 }
 
 /// The status of an abort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AbortStatus {
     /// An HTTP status.
     Http(u16),

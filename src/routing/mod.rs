@@ -1,6 +1,27 @@
 //! Where one request goes, and why: pure functions of a compiled proxy, a request and the random
 //! numbers it is told.
+//!
+//! [`listen`] finds what takes a connection, [`select`] the virtual host and route (a function of the
+//! request's shape, so a caller may remember it), [`Selection::draw`] plays out weights, faults and
+//! mirrors. [`decide`] is all three.
 
+pub mod connection;
+pub mod cors;
+mod decision;
+mod flag;
+mod host;
+pub mod matching;
+mod path;
+mod received;
 mod request;
+mod selection;
 
-pub use request::{Chances, Dial, Request, Scheme};
+pub use connection::{Conn, HttpConn, TcpConn, listen};
+pub use cors::CorsRole;
+pub use decision::{Course, Decision, decide, included};
+pub use flag::{Flag, Flags};
+pub use host::{DomainKind, FoundHost, find_host, without_port};
+pub use path::{BadPath, normalise, split_query};
+pub use received::Received;
+pub use request::{Chances, ClientTls, Dial, Inside, Opening, Request, Scheme};
+pub use selection::{Selection, Verdict, select, select_received};

@@ -15,6 +15,19 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
 }
 
+impl Request {
+    /// The first line of a header, by lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All lines of a header, by lower-case name.
+    pub fn lines<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// How a request reached the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scheme {
@@ -25,13 +38,76 @@ pub enum Scheme {
     Https,
 }
 
-/// What a client dials.
+/// What a client dials, and how it opens the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Dial {
     /// Port: the service port at a sidecar, the server port at a gateway.
     pub port: u16,
     /// Address, if it matters; else the one that the authority resolves to.
     pub address: Option<String>,
+    /// What the client says first.
+    pub opening: Opening,
+}
+
+impl Dial {
+    /// HTTP in clear to this port of the host that the authority names.
+    #[must_use]
+    pub fn http(port: u16) -> Self {
+        Dial { port, address: None, opening: Opening::default() }
+    }
+}
+
+/// What a client says first on a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Opening {
+    /// Something in clear.
+    Clear(Inside),
+    /// A TLS handshake.
+    Tls(ClientTls),
+}
+
+impl Default for Opening {
+    fn default() -> Self {
+        Opening::Clear(Inside::Http)
+    }
+}
+
+impl Opening {
+    /// The client's TLS, if it speaks any.
+    #[must_use]
+    pub const fn tls(&self) -> Option<&ClientTls> {
+        match self {
+            Opening::Tls(tls) => Some(tls),
+            Opening::Clear(_) => None,
+        }
+    }
+}
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Inside {
+    /// HTTP/1.1 requests.
+    #[default]
+    Http,
+    /// Bytes that are no HTTP.
+    Bytes,
+    /// Nothing until the server speaks.
+    Silence,
+}
+
+/// A client's side of a TLS handshake.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct ClientTls {
+    /// Server name; `None` sends none.
+    pub server_name: Option<String>,
+    /// Application protocols it offers, in order.
+    pub alpn: Vec<String>,
+    /// Whether it shows a certificate that the proxy trusts.
+    pub certificate: bool,
+    /// Whether it speaks TLS 1.2 at most.
+    pub at_most_1_2: bool,
+    /// What it sends inside.
+    pub inside: Inside,
 }
 
 /// The random numbers of one decision. Told, never drawn here.
