@@ -202,8 +202,9 @@ codes! {
     WrongType "MSH0104" "wrong-type" Error ["IST0106"] "A value has a type that the API server refuses.";
     MissingField "MSH0105" "missing-field" Error ["IST0106"] "A required field is absent.";
     InvalidValue "MSH0106" "invalid-value" Error ["IST0106"] "A value is outside of what its field may hold.";
-    UnservedVersion "MSH0107" "unserved-version" Warning [] "The API version of an object is not served by this mesh version; the object has no effect.";
+    UnservedVersion "MSH0107" "unserved-version" Warning [] "The API version of an object is not served by current clusters.";
     DuplicateObject "MSH0108" "duplicate-object" Error [] "Two documents define the same object; the later one replaces the earlier.";
+    NoSuchKind "MSH0109" "no-such-kind" Error [] "An API group does not have a kind; the object is left out.";
     RejectedObject "MSH0201" "rejected-object" Error ["IST0106"] "Istio's admission webhook refuses the object, so it is no part of the mesh.";
     UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] "A route names a subset that no DestinationRule defines.";
     UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] "A route names a host that is not in the registry.";

@@ -80,8 +80,14 @@ impl Input {
             let names = sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
             return Err(Stop::Unusable(names));
         }
-        let (objects, findings) = resource::decode(&documents, &self.namespace);
+        let (mut objects, findings) = resource::decode(&documents, &self.namespace);
         diagnostics.extend(findings);
+        if let Some(configs) = mesh_config {
+            let documents: Vec<Document> = configs.iter().flat_map(|file| parse(&mut sources, *file, &mut diagnostics)).collect();
+            let (config, findings) = resource::decode_mesh_config(&documents);
+            diagnostics.extend(findings);
+            objects.mesh_config = config.or(objects.mesh_config);
+        }
         Ok(Loaded { sources, objects, diagnostics })
     }
 }

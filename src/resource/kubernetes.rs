@@ -137,6 +137,7 @@ crate::record! {
         pub conditions: Vec<PodCondition> = "conditions",
     }
     irrelevant "containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP hostIPs initContainerStatuses message nominatedNodeName observedGeneration podIPs qosClass reason resize resourceClaimStatuses startTime";
+    may_be_absent "Manifests have no status; the cluster adds it.";
 
     /// One condition of a pod.
     pub struct PodCondition {
@@ -200,6 +201,7 @@ crate::record! {
         /// Whether it is going away.
         pub terminating: Option<bool> = "terminating",
     }
+    may_be_absent "Without conditions an endpoint is ready.";
 
     /// A reference from an endpoint to its pod.
     pub struct TargetRef {

@@ -588,6 +588,8 @@ crate::record! {
         pub split_external_local_origin_errors: OptionalBool = "splitExternalLocalOriginErrors",
         /// Consecutive local-origin failures before ejection.
         pub consecutive_local_origin_failures: Number = "consecutiveLocalOriginFailures",
+        /// Statuses that count as errors; absent means 5xx.
+        pub outlier_detection_http_error_codes: Vec<Spanned<i64>> = "outlierDetectionHttpErrorCodes",
         /// Time between sweeps; 10 s if absent.
         pub interval: Time = "interval",
         /// Base of the ejection time; 30 s if absent.
@@ -639,7 +641,7 @@ crate::record! {
     /// Retry budget.
     pub struct RetryBudget {
         /// Percent of active and pending requests; 20 if absent.
-        pub percent: Option<Percent> = "percent",
+        pub percent: Option<Spanned<f64>> = "percent",
         /// Retries that are always allowed; 3 if absent.
         pub min_retry_concurrency: Number = "minRetryConcurrency",
         /// Window.

@@ -83,7 +83,7 @@ impl<'a> Cx<'a> {
         let path = self.path();
         let mut diagnostic =
             Diagnostic::new(Code::WrongType, format!("`{path}` must be {wanted}, not {}", node.describe())).at(node.span);
-        if wanted.contains("string") && matches!(node.value, Value::Bool(..) | Value::Int(..) | Value::Float(..)) {
+        if wanted == "a string" && matches!(node.value, Value::Bool(..) | Value::Int(..) | Value::Float(..)) {
             diagnostic = diagnostic.help("quote the value");
         }
         self.report(diagnostic);
@@ -261,12 +261,13 @@ impl<T: Decode> Decode for Map<T> {
 }
 
 impl Decode for String {
+    /// An unquoted number or boolean is reported and then taken as it was written, so that what
+    /// refers to it still finds it.
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        if let Value::Str(text) = &node.value {
-            return Some(text.clone());
+        if node.as_str().is_none() {
+            cx.wrong_type(node, "a string");
         }
-        cx.wrong_type(node, "a string");
-        None
+        node.text().map(str::to_owned)
     }
 
     fn schema(_: &mut Json<String, JsonValue>) -> JsonValue {
@@ -331,13 +332,13 @@ impl Decode for f64 {
 impl Decode for Duration {
     fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let Value::Str(text) = &node.value else {
-            cx.wrong_type(node, "a duration such as `500ms` or `2s`, as a string");
+            cx.wrong_type(node, "a duration such as `500ms` or `2s`");
             return None;
         };
         match Duration::parse_go(text) {
             Ok(duration) => Some(duration),
             Err(error) => {
-                cx.invalid(node.span, format_args!("`{text}` is {error}"));
+                cx.invalid(node.span, format_args!("`{text}`: {error}"));
                 None
             }
         }
@@ -375,6 +376,7 @@ pub fn description(lines: &[&str]) -> String {
 ///     }
 ///     irrelevant "nodePort";      // valid keys that do not concern traffic: silently accepted
 ///     not_modelled "sessionTicketKeys"; // valid keys that would matter: a finding says so
+///     may_be_absent "Ports are optional."; // absent is the same as empty
 /// }
 /// ```
 ///
@@ -388,6 +390,7 @@ macro_rules! record {
         }
         $(irrelevant $irrelevant:literal;)?
         $(not_modelled $not_modelled:literal;)?
+        $(may_be_absent $why:literal;)?
     )*) => {$(
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default, PartialEq)]
@@ -431,11 +434,20 @@ macro_rules! record {
                     })?
                     $(if $irrelevant.split_whitespace().any(|known| known == word) { continue; })?
                     if !KEYS.contains(&word) {
-                        cx.unknown_field(key, KEYS);
+                        #[allow(unused_mut)]
+                        let mut known = KEYS.to_vec();
+                        $(known.extend($not_modelled.split_whitespace());)?
+                        $(known.extend($irrelevant.split_whitespace());)?
+                        cx.unknown_field(key, &known);
                     }
                 }
                 Some(record)
             }
+
+            $(#[doc = $why]
+            fn absent() -> Option<Self> {
+                Some(Self::default())
+            })?
 
             fn schema(definitions: &mut serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
                 if !definitions.contains_key(stringify!($name)) {

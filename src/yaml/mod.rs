@@ -4,11 +4,13 @@
 //! broken one, and types scalars as kubectl does; [`decode`] turns trees into records.
 
 pub mod decode;
+mod embedded;
 mod node;
 mod parse;
 mod scalar;
 mod tree;
 
 pub use decode::{Cx, Decode, Map, description, nearest};
+pub use embedded::{Literal, parse_embedded};
 pub use node::{Node, Value};
 pub use parse::{Comment, Document, Limits, parse};

@@ -55,6 +55,15 @@ impl Node {
         }
     }
 
+    /// A scalar as it was written: the string, or the text of a number or boolean.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Str(text) | Value::Bool(_, text) | Value::Int(_, text) | Value::Float(_, text) => Some(text),
+            Value::Null | Value::Seq(_) | Value::Map(_) => None,
+        }
+    }
+
     /// Whether this is `null` or nothing.
     #[must_use]
     pub fn is_null(&self) -> bool {

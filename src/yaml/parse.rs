@@ -4,8 +4,9 @@
 //! goes on at the next `---` after a broken document. What a document means is
 //! [`tree`](super::tree)'s business.
 
-use granit_parser::{ErrorKind, Event, Parser, ScanError, StrInput};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError, StrInput};
 
+use super::embedded::Literal;
 use super::node::Node;
 use super::tree::{Abandoned, Tree, too_big};
 use crate::diagnostic::{Code, Diagnostic};
@@ -20,6 +21,8 @@ pub struct Document {
     pub comments: Vec<Comment>,
     /// The template it was rendered from, where a comment `# Source: …` (Helm) says so.
     pub origin: Option<String>,
+    /// Its literal block scalars of several lines, for text that is a document itself.
+    pub literals: Vec<Literal>,
 }
 
 /// A comment.
@@ -67,6 +70,7 @@ pub fn parse(sources: &Sources, file: FileId, limits: Limits) -> (Vec<Document>,
         start: 0,
         tree: Tree::new(limits),
         comments: Vec::new(),
+        literals: Vec::new(),
         documents: Vec::new(),
         diagnostics: Vec::new(),
     };
@@ -83,6 +87,7 @@ struct Stream<'t> {
     start: usize,
     tree: Tree,
     comments: Vec<Comment>,
+    literals: Vec<Literal>,
     documents: Vec<Document>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -98,7 +103,7 @@ impl<'t> Stream<'t> {
                 Err(error) => Err(self.scan_error(&error)),
             };
             let Err(Abandoned(finding)) = outcome else { continue };
-            let finding = self.template_instead(finding);
+            let finding = self.template_instead(*finding);
             self.diagnostics.push(finding);
             self.forget_document();
             if self.parser.proceed_next_document().is_err() {
@@ -112,7 +117,12 @@ impl<'t> Stream<'t> {
             Event::Comment(text, _) => self.comments.push(Comment { span, text: text.trim().to_owned() }),
             Event::DocumentStart(..) => self.start = span.start as usize,
             Event::DocumentEnd => self.end_document(),
-            event => return self.tree.accept(event, span),
+            event => {
+                if let Event::Scalar(value, ScalarStyle::Literal, ..) = &event {
+                    self.literals.push(Literal::new(self.text, span, value));
+                }
+                return self.tree.accept(event, span);
+            }
         }
         Ok(())
     }
@@ -120,10 +130,11 @@ impl<'t> Stream<'t> {
     fn end_document(&mut self) {
         let mut tree = std::mem::replace(&mut self.tree, Tree::new(self.limits));
         let comments = std::mem::take(&mut self.comments);
+        let literals = std::mem::take(&mut self.literals);
         self.diagnostics.append(&mut tree.findings);
         if let Some(root) = tree.into_root() {
             let origin = comments.iter().find_map(|c| c.text.strip_prefix("Source: ")).map(|path| path.trim().to_owned());
-            self.documents.push(Document { root, comments, origin });
+            self.documents.push(Document { root, comments, origin, literals });
         }
     }
 
@@ -131,6 +142,7 @@ impl<'t> Stream<'t> {
         let mut tree = std::mem::replace(&mut self.tree, Tree::new(self.limits));
         self.diagnostics.append(&mut tree.findings);
         self.comments.clear();
+        self.literals.clear();
     }
 
     fn span(&self, span: &granit_parser::Span) -> Span {

@@ -14,11 +14,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Span, Spanned};
 
 /// Why the rest of a document is not worth reading.
-pub(super) struct Abandoned(pub(super) Diagnostic);
+pub(super) struct Abandoned(pub(super) Box<Diagnostic>);
 
 impl From<Diagnostic> for Abandoned {
     fn from(finding: Diagnostic) -> Self {
-        Abandoned(finding)
+        Abandoned(Box::new(finding))
     }
 }
 
@@ -304,14 +304,13 @@ fn merge(node: Node, merged: &mut Vec<Entry>) -> Result<(), Abandoned> {
 }
 
 fn broken(span: Span, message: impl Into<String>) -> Abandoned {
-    Abandoned(Diagnostic::new(Code::YamlSyntax, message).at(span).effect("the document is left out; the others are read"))
+    Diagnostic::new(Code::YamlSyntax, message).at(span).effect("the document is left out; the others are read").into()
 }
 
 pub(super) fn too_big(span: Span, message: impl Into<String>) -> Abandoned {
-    Abandoned(
-        Diagnostic::new(Code::YamlTooBig, message)
-            .at(span)
-            .effect("the document is left out; the others are read")
-            .help("split the document, or expand its aliases by hand"),
-    )
+    Diagnostic::new(Code::YamlTooBig, message)
+        .at(span)
+        .effect("the document is left out; the others are read")
+        .help("split the document, or expand its aliases by hand")
+        .into()
 }
