@@ -214,6 +214,12 @@ codes! {
     ConflictingHost "MSH0306" "conflicting-host" Warning ["IST0109"] "Several VirtualServices claim one host in the mesh; only one of them is used.";
     UnreachableRule "MSH0307" "unreachable-rule" Warning ["IST0130"] "A rule that no request can reach.";
     UnselectedGateway "MSH0308" "unselected-gateway" Error ["IST0101"] "A Gateway selects no workload.";
+    AssumedGateway "MSH0330" "assumed-gateway" Note [] "A Gateway selects no workload of the input, so the gateway that Istio would have installed is assumed.";
+    ConflictingService "MSH0331" "conflicting-service" Warning [] "Several services claim one host; each client uses only one of them.";
+    ServiceWithoutPods "MSH0332" "service-without-pods" Warning [] "The selector of a Service matches no pod of the input.";
+    UnknownTargetPort "MSH0333" "unknown-target-port" Warning [] "A Service names a target port that no container of its pods declares.";
+    RuleWithoutHost "MSH0334" "rule-without-host" Note [] "A DestinationRule is for a host that is not in the registry; it has no effect.";
+    DuplicateSubset "MSH0335" "duplicate-subset" Warning [] "Several DestinationRules for one host define the same subset; only the oldest counts.";
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
     ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";

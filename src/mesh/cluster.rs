@@ -1,6 +1,8 @@
 //! Clusters: the sets of endpoints that routes lead to, each with its policy. The shape is Envoy's
 //! `Cluster`.
 
+use std::sync::Arc;
+
 use super::ids::{Origin, PodId, ServiceId};
 use crate::time::Duration;
 
@@ -37,8 +39,8 @@ pub struct Cluster {
     pub warm_up: Option<WarmUp>,
     /// Retry budget; replaces the limit on retries.
     pub retry_budget: Option<RetryBudget>,
-    /// Endpoints by locality and priority.
-    pub localities: Vec<LocalityEndpoints>,
+    /// Endpoints by locality and priority; shared by clusters that have the same.
+    pub localities: Arc<[LocalityEndpoints]>,
     /// The DestinationRule or subset that shaped it, or the service.
     pub origin: Origin,
 }

@@ -8,6 +8,7 @@
 
 pub mod cluster;
 mod compile;
+pub mod host;
 mod ids;
 pub mod pattern;
 pub mod profile;

@@ -1,5 +1,7 @@
 //! Proxies: a sidecar or gateway with everything the control plane gives it.
 
+use std::sync::Arc;
+
 use super::cluster::Cluster;
 use super::ids::{ClusterId, Origin, RouteTableId, WorkloadId};
 use super::route::{ClusterRef, RouteTable};
@@ -42,8 +44,8 @@ pub struct Proxy {
     pub listeners: Vec<Listener>,
     /// Route tables.
     pub route_tables: Vec<RouteTable>,
-    /// Clusters.
-    pub clusters: Vec<Cluster>,
+    /// Clusters, sorted by name; shared by proxies that have the same.
+    pub clusters: Vec<Arc<Cluster>>,
     /// Where a sidecar sends bytes that no listener takes.
     pub fallback: Option<ClusterRef>,
     /// Names and addresses that clients may dial, with the address they resolve to; sorted by name.
@@ -126,6 +128,7 @@ impl Proxy {
     /// The cluster with this name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<(ClusterId, &Cluster)> {
-        self.clusters.iter().position(|c| c.name == name).map(|i| (ClusterId::new(i), &self.clusters[i]))
+        let index = self.clusters.binary_search_by(|cluster| cluster.name.as_str().cmp(name)).ok()?;
+        Some((ClusterId::new(index), &self.clusters[index]))
     }
 }

@@ -7,13 +7,14 @@ use super::ids::{Origin, PodId, WorkloadId};
 pub struct Service {
     /// Host name, fully qualified and lower-case.
     pub host: String,
-    /// Short name and namespace of the object.
+    /// Name of the object; several hosts of one ServiceEntry share it.
     pub name: String,
     /// Namespace of the object.
     pub namespace: String,
     /// Ports.
     pub ports: Vec<ServicePort>,
-    /// Virtual addresses; empty for headless services.
+    /// Virtual addresses, possibly networks in CIDR notation; empty for headless services and for
+    /// ServiceEntries that name none. A Service that names none has one made up from its host.
     pub addresses: Vec<String>,
     /// How clients reach it.
     pub resolution: Resolution,
@@ -23,12 +24,14 @@ pub struct Service {
     pub external: bool,
     /// What an ExternalName service stands for.
     pub alias_of: Option<String>,
-    /// Namespaces that see it.
+    /// Namespaces that see it: names, `.`, `*` or `~`; never empty.
     pub export_to: Vec<String>,
-    /// Creation time and order for services that compete for one host.
+    /// Creation time, comparable as text, which orders services that compete for one host.
     pub created: String,
     /// Labels of the pods behind it; empty if endpoints are given otherwise.
     pub selector: Vec<(String, String)>,
+    /// Whether pods that are not ready are endpoints as well.
+    pub publish_not_ready: bool,
     /// The object.
     pub origin: Origin,
 }
@@ -59,8 +62,19 @@ pub struct ServicePort {
     pub port: u16,
     /// Protocol.
     pub protocol: Protocol,
+    /// The port of its endpoints, where they do not say it themselves.
+    pub target: TargetPort,
     /// Where it is written.
     pub span: crate::source::Span,
+}
+
+/// The port that a service's port leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetPort {
+    /// By number.
+    Number(u16),
+    /// By the name that a container declares.
+    Name(String),
 }
 
 /// The protocol of a port, from `appProtocol` or the name's prefix.
@@ -94,6 +108,20 @@ pub enum Protocol {
     Sniffed,
 }
 
+impl Service {
+    /// The port with this number.
+    #[must_use]
+    pub fn port(&self, number: u16) -> Option<&ServicePort> {
+        self.ports.iter().find(|port| port.port == number)
+    }
+
+    /// Whether it is a Kubernetes Service without a virtual address.
+    #[must_use]
+    pub fn is_headless(&self) -> bool {
+        self.kubernetes && self.resolution == Resolution::Passthrough
+    }
+}
+
 impl Protocol {
     /// Whether it is HTTP that the proxy reads.
     #[must_use]
@@ -119,6 +147,11 @@ pub struct Workload {
     pub proxied: bool,
     /// Whether its pods are gateways.
     pub gateway: bool,
+    /// Whether its pods take Istio mutual TLS (label `security.istio.io/tlsMode`, which injection
+    /// sets).
+    pub mutual_tls: bool,
+    /// Names and numbers of the ports its containers declare; names may be empty.
+    pub ports: Vec<(String, u16)>,
     /// Its pods.
     pub pods: Vec<PodId>,
     /// The object.
@@ -138,4 +171,6 @@ pub struct Pod {
     pub locality: String,
     /// Whether it is ready.
     pub ready: bool,
+    /// Load-balancing weight; 1 except for WorkloadEntries that give one.
+    pub weight: u32,
 }

@@ -18,11 +18,24 @@ crate::record! {
         pub annotations: Map<Spanned<String>> = "annotations",
         /// Creation time in RFC 3339; orders objects that compete. A quoted or a bare timestamp.
         pub creation_timestamp: Option<super::Timestamp> = "creationTimestamp",
+        /// What manages it; a Deployment's ReplicaSets and their pods say so here.
+        pub owner_references: Vec<OwnerReference> = "ownerReferences",
     }
-    irrelevant "uid resourceVersion generation deletionTimestamp deletionGracePeriodSeconds ownerReferences finalizers managedFields selfLink clusterName";
+    irrelevant "uid resourceVersion generation deletionTimestamp deletionGracePeriodSeconds finalizers managedFields selfLink clusterName";
 }
 
 crate::record! {
+    /// The owner of an object, in the same namespace.
+    pub struct OwnerReference {
+        /// Kind.
+        pub kind: Option<Spanned<String>> = "kind",
+        /// Name.
+        pub name: Option<Spanned<String>> = "name",
+        /// Whether it is the one that manages the object.
+        pub controller: Option<bool> = "controller",
+    }
+    irrelevant "apiVersion uid blockOwnerDeletion";
+
     /// A label selector.
     pub struct LabelSelector {
         /// All of these labels must be there.

@@ -1,14 +1,13 @@
-//! The passes, in order.
+//! The whole compilation: which passes run in which order, and what comes out.
 
-mod delegates;
-mod routes;
-mod virtual_service;
-
-use super::ids::{ProxyId, WorkloadId};
-use super::profile::Profile;
-use super::proxy::{Proxy, ProxySpec};
-use super::registry::{Pod, Service, Workload};
+use super::context::Context;
+use super::model::Model;
+use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
+use crate::mesh::ids::{ProxyId, WorkloadId};
+use crate::mesh::profile::Profile;
+use crate::mesh::proxy::{Proxy, ProxySpec};
+use crate::mesh::registry::{Pod, Service, Workload};
 use crate::resource::Objects;
 
 /// A compiled mesh. Never changes; a timeline of applies is a sequence of meshes.
@@ -84,15 +83,33 @@ pub struct DescribedEndpoints {
 /// Compiles objects into a mesh.
 #[must_use]
 pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let model = Model::new(Context::new(objects, options), &mut diagnostics);
+    let specs = model.registry.proxies(&options.proxies);
+    let mut scopes = Scopes::new(&model);
+    let proxies = specs.iter().map(|(spec, workload)| proxy(&scopes.view(spec), *workload)).collect();
+    let Model { registry, .. } = model;
     let mesh = Mesh {
         profile: options.profile.clone(),
         objects: objects.items.iter().map(crate::resource::Object::reference).collect(),
-        services: Vec::new(),
-        workloads: Vec::new(),
-        pods: Vec::new(),
-        proxies: Vec::new(),
+        services: registry.services,
+        workloads: registry.workloads,
+        pods: registry.pods,
+        proxies,
     };
-    (mesh, Vec::new())
+    (mesh, diagnostics)
+}
+
+fn proxy(view: &ProxyView<'_>, workload: Option<WorkloadId>) -> Proxy {
+    Proxy {
+        spec: view.spec.clone(),
+        workload,
+        listeners: Vec::new(),
+        route_tables: Vec::new(),
+        clusters: Vec::new(),
+        fallback: None,
+        dns: Vec::new(),
+    }
 }
 
 impl Mesh {

@@ -1,0 +1,29 @@
+//! What all proxies share: the objects, the registry and the indexed policies.
+
+use super::context::Context;
+use super::destination_rule::DestinationRules;
+use super::registry::Registry;
+use super::virtual_service::VirtualServices;
+use crate::diagnostic::Diagnostic;
+
+/// The input of the passes that run for each proxy.
+#[derive(Debug)]
+pub(in crate::mesh) struct Model<'a> {
+    /// Objects and mesh configuration.
+    pub(in crate::mesh) cx: Context<'a>,
+    /// Services, workloads and pods.
+    pub(in crate::mesh) registry: Registry,
+    /// VirtualServices and the routes of the Gateway API.
+    pub(in crate::mesh) virtual_services: VirtualServices,
+    /// DestinationRules.
+    pub(in crate::mesh) destination_rules: DestinationRules<'a>,
+}
+
+impl<'a> Model<'a> {
+    /// Runs the passes that do not depend on a proxy.
+    pub(in crate::mesh) fn new(cx: Context<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let registry = Registry::new(&cx, diagnostics);
+        let destination_rules = DestinationRules::new(&cx, diagnostics);
+        Model { registry, virtual_services: VirtualServices::default(), destination_rules, cx }
+    }
+}
