@@ -64,7 +64,7 @@ macro_rules! kinds {
                 let mut context = Context {
                     objects: &objects.items,
                     options,
-                    mesh_config: MeshConfig::default(),
+                    mesh_config: objects.mesh_config.as_ref().map(|(config, _)| config.clone()).unwrap_or_default(),
                     $($field: Vec::new(),)*
                 };
                 let mut order: Vec<usize> = (0..objects.items.len()).collect();

@@ -81,7 +81,7 @@ impl Registry {
     }
 
     /// The host that an ExternalName service stands for in the end; names may point at names.
-    fn behind_alias(&self, alias: &Service) -> Option<&str> {
+    fn behind_alias<'r>(&'r self, alias: &'r Service) -> Option<&'r str> {
         let mut host = alias.alias_of.as_deref()?;
         // Longer chains are circles.
         for _ in 0..=self.services.len() {
