@@ -205,7 +205,9 @@ codes! {
     UnservedVersion "MSH0107" "unserved-version" Warning [] "The API version of an object is not served by current clusters.";
     DuplicateObject "MSH0108" "duplicate-object" Error [] "Two documents define the same object; the later one replaces the earlier.";
     NoSuchKind "MSH0109" "no-such-kind" Error [] "An API group does not have a kind; the object is left out.";
+    SchemaRule "MSH0110" "schema-rule" Error ["IST0106"] "The API server's schema refuses the value.";
     RejectedObject "MSH0201" "rejected-object" Error ["IST0106"] "Istio's admission webhook refuses the object, so it is no part of the mesh.";
+    AdmissionWarning "MSH0202" "admission-warning" Warning ["IST0133"] "Istio's admission webhook accepts the object with a warning.";
     UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] "A route names a subset that no DestinationRule defines.";
     UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] "A route names a host that is not in the registry.";
     UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101"] "A VirtualService names a Gateway that does not exist.";

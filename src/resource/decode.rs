@@ -8,6 +8,7 @@ use super::kinds::{self, Body, KindRow, Place, Recognised, Scope};
 use super::mesh_config::MeshConfig;
 use super::meta::ObjectMeta;
 use super::object::Object;
+use super::schema;
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::source::Span;
 use crate::yaml::{Cx, Decode, Document, Limits, Node, Value, parse_embedded};
@@ -269,6 +270,10 @@ fn object(
         nameless(node, row, &meta, &mut cx);
         return None;
     };
+    if let Some(spec) = node.get("spec") {
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        schema::check(row.kind, group, spec, &mut cx);
+    }
     let empty = Node { span: node.span, value: Value::Null };
     let body: Body = match row.place {
         Place::Document => (row.decode)(node, &mut cx)?,

@@ -12,6 +12,7 @@ pub mod meta;
 pub mod networking;
 mod object;
 pub mod scalar;
+mod schema;
 pub mod security;
 
 pub use decode::{Objects, decode, decode_mesh_config};
