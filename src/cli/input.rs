@@ -216,7 +216,7 @@ impl Reader {
         }
         let unreadable = |error| InputError::Unreadable { path: path.to_owned(), error };
         let text = text_of(fs::File::open(path).map_err(unreadable)?, path)?;
-        self.files.push(self.sources.add(path.display().to_string(), text));
+        self.files.push(self.sources.add(shown(path), text));
         Ok(())
     }
 
@@ -260,6 +260,11 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+/// A path as findings print it: as it was given, without a leading `./`.
+fn shown(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn text_of(from: impl Read, path: &Path) -> Result<String, InputError> {

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::diagnostic::{Code, Diagnostic, Label, Severity};
 use crate::source::{Source, Sources, Span};
+use crate::text::plural;
 
 /// Sorts findings by file, then by place. Findings without a place come last, and after them the
 /// note about kinds that do not matter.
@@ -53,20 +54,16 @@ pub fn findings_summary(sources: &Sources, findings: &[Diagnostic]) -> String {
         .into_iter()
         .map(|severity| (severity.word(), findings.iter().filter(|f| f.severity == severity).count()))
         .filter(|(_, count)| *count > 0)
-        .map(|(word, count)| counted(count, word))
+        .map(|(word, count)| plural(count as u64, word))
         .collect();
     if counts.is_empty() {
-        return format!("no findings in {}\n", counted(sources.iter().count(), "file"));
+        return format!("no findings in {}\n", plural(sources.iter().count() as u64, "file"));
     }
     let files: BTreeSet<_> = findings.iter().filter_map(|f| f.primary.as_ref()).map(|label| label.span.file).collect();
     match files.len() {
         0 => format!("{}\n", counts.join(", ")),
-        files => format!("{} in {}\n", counts.join(", "), counted(files, "file")),
+        files => format!("{} in {}\n", counts.join(", "), plural(files as u64, "file")),
     }
-}
-
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 fn style(severity: Severity) -> Style {

@@ -12,6 +12,7 @@ use super::parse::Limits;
 use super::scalar;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Span, Spanned};
+use crate::text::grouped;
 
 /// Why the rest of a document is not worth reading.
 pub(super) struct Abandoned(pub(super) Box<Diagnostic>);
@@ -153,7 +154,7 @@ impl Tree {
         if self.nodes <= self.limits.nodes_max {
             return Ok(());
         }
-        Err(too_big(span, format!("the document expands to more than {} values here", self.limits.nodes_max)))
+        Err(too_big(span, format!("the document expands to more than {} values here", grouped(self.limits.nodes_max as u64))))
     }
 
     fn check_depth(&self, deeper: usize, span: Span) -> Result<(), Abandoned> {

@@ -1,1 +1,4 @@
+//! Integration tests, one binary: whole programs and whole files in, bytes out.
 
+mod layers;
+mod reading;
