@@ -4,5 +4,5 @@ mod report;
 
 pub use report::{
     Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,
-    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Verdict, VerdictCounts, Waterfall,
+    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Waterfall,
 };

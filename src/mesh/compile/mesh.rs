@@ -2,6 +2,8 @@
 
 use super::context::Context;
 use super::model::Model;
+use super::proxy_routing;
+use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::ids::{ProxyId, WorkloadId};
@@ -87,7 +89,10 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let model = Model::new(Context::new(objects, options), &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
-    let proxies = specs.iter().map(|(spec, workload)| proxy(&scopes.view(spec), *workload)).collect();
+    let mut proxies = Vec::new();
+    for (spec, workload) in &specs {
+        proxies.push(proxy(&scopes.view(spec), *workload, &mut diagnostics));
+    }
     let Model { registry, .. } = model;
     let mesh = Mesh {
         profile: options.profile.clone(),
@@ -100,15 +105,18 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     (mesh, diagnostics)
 }
 
-fn proxy(view: &ProxyView<'_>, workload: Option<WorkloadId>) -> Proxy {
+fn proxy(view: &ProxyView<'_>, workload: Option<WorkloadId>, diagnostics: &mut Vec<Diagnostic>) -> Proxy {
+    let clusters: Vec<std::sync::Arc<crate::mesh::cluster::Cluster>> = Vec::new();
+    let names = ClusterNames::new(clusters.iter().map(|cluster| cluster.name.as_str()));
+    let routing = proxy_routing::routing(view, &names, diagnostics);
     Proxy {
         spec: view.spec.clone(),
         workload,
-        listeners: Vec::new(),
-        route_tables: Vec::new(),
-        clusters: Vec::new(),
-        fallback: None,
-        dns: Vec::new(),
+        listeners: routing.listeners,
+        route_tables: routing.route_tables,
+        clusters,
+        fallback: routing.fallback,
+        dns: routing.dns,
     }
 }
 

@@ -6,9 +6,12 @@
 //! | services | `services`, `protocol` | Services, ServiceEntries | the registry's hosts and ports |
 //! | workloads | `workloads`, `injection`, `gateways` | Deployments, Pods, …, Gateways | workloads, pods, gateways that Istio ships |
 //! | endpoints | `endpoints` | both of the above, Endpoints, EndpointSlices | the endpoints of every service port |
-//! | rules | `virtual_service`, `destination_rule`, `peer_authentication` | policies | policies with resolved names, indexed |
+//! | rules | `virtual_service`, `rule_names`, `delegates`, `destination_rule`, `peer_authentication` | policies | policies with resolved names, indexed |
+//! | gateways | `gateway_servers`, `gateway_hosts` | Gateways | servers, merged per proxy and port |
 //! | visibility | `visibility` | Sidecars, `exportTo` | what each proxy sees |
 //! | proxies | `clusters`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
+//! | routes | `proxy_routing`, `sidecar_routes`, `gateway_routes`, `routes/` | one proxy's view, its clusters | its route tables |
+//! | listeners | `sidecar_listeners`, `gateway_listeners`, `l4_routes` | the same | its listeners |
 //!
 //! Everything before visibility is done once for all proxies; views are shared by proxies of one
 //! namespace, clusters by proxies whose view of them is the same.
@@ -16,14 +19,25 @@
 mod context;
 mod delegates;
 mod destination_rule;
+mod gateway_hosts;
+mod gateway_listeners;
+mod gateway_routes;
+mod gateway_servers;
 mod gateways;
+mod hash_policies;
 mod injection;
+mod l4_routes;
 mod mesh;
 mod model;
+mod names;
 mod protocol;
+mod proxy_routing;
 mod registry;
 mod routes;
+mod rule_names;
 mod services;
+mod sidecar_listeners;
+mod sidecar_routes;
 mod virtual_service;
 mod visibility;
 mod workloads;

@@ -1,8 +1,10 @@
 //! What all proxies share: the objects, the registry and the indexed policies.
 
-use super::context::Context;
+use super::context::{Context, texts};
 use super::destination_rule::DestinationRules;
+use super::gateway_servers::{self, Gateway};
 use super::registry::Registry;
+use super::rule_names;
 use super::virtual_service::VirtualServices;
 use crate::diagnostic::Diagnostic;
 
@@ -15,6 +17,8 @@ pub(in crate::mesh) struct Model<'a> {
     pub(in crate::mesh) registry: Registry,
     /// VirtualServices and the routes of the Gateway API.
     pub(in crate::mesh) virtual_services: VirtualServices,
+    /// Gateways, Istio's and the Gateway API's, oldest first.
+    pub(in crate::mesh) gateways: Vec<Gateway>,
     /// DestinationRules.
     pub(in crate::mesh) destination_rules: DestinationRules<'a>,
 }
@@ -24,6 +28,9 @@ impl<'a> Model<'a> {
     pub(in crate::mesh) fn new(cx: Context<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let registry = Registry::new(&cx, diagnostics);
         let destination_rules = DestinationRules::new(&cx, diagnostics);
-        Model { registry, virtual_services: VirtualServices::default(), destination_rules, cx }
+        let export_to = texts(&cx.mesh_config.default_virtual_service_export_to);
+        let virtual_services = VirtualServices::new(rule_names::virtual_services(&cx), &export_to);
+        let gateways = gateway_servers::istio_gateways(&cx);
+        Model { registry, virtual_services, gateways, destination_rules, cx }
     }
 }

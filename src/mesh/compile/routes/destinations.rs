@@ -10,12 +10,12 @@ use crate::resource::networking::{Destination, HttpRoute, HttpRouteDestination};
 pub(in crate::mesh::compile) const UNKNOWN_SERVICE: &str = "UnknownService";
 
 /// What a lookup of a destination's service says.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::mesh::compile) struct SeenService<'a> {
+#[derive(Debug, Clone)]
+pub(in crate::mesh::compile) struct SeenService {
     /// Its port, if it has exactly one.
     pub(in crate::mesh::compile) only_port: Option<u16>,
     /// What it stands for, if it is an alias.
-    pub(in crate::mesh::compile) alias_of: Option<&'a str>,
+    pub(in crate::mesh::compile) alias_of: Option<String>,
 }
 
 /// The name of the cluster of a service port.
@@ -28,16 +28,17 @@ pub(in crate::mesh::compile) fn cluster_name(port: u16, subset: &str, host: &str
 /// `GetDestinationCluster`).
 pub(in crate::mesh::compile) fn destination_cluster(
     destination: &Destination,
-    seen: Option<SeenService<'_>>,
+    seen: Option<SeenService>,
     listener_port: u16,
 ) -> String {
     let host = destination.host.as_ref().map_or("", |host| host.value.as_str());
     if host.is_empty() {
         return UNKNOWN_SERVICE.to_owned();
     }
-    let port = port_of(destination).or_else(|| seen.and_then(|seen| seen.only_port)).unwrap_or(listener_port);
+    let only_port = seen.as_ref().and_then(|seen| seen.only_port);
+    let port = port_of(destination).or(only_port).unwrap_or(listener_port);
     let subset = destination.subset.as_ref().map_or("", |subset| subset.value.as_str());
-    cluster_name(port, subset, seen.and_then(|seen| seen.alias_of).unwrap_or(host))
+    cluster_name(port, subset, seen.as_ref().and_then(|seen| seen.alias_of.as_deref()).unwrap_or(host))
 }
 
 /// The port that a destination names.

@@ -25,7 +25,7 @@ pub(in crate::mesh::compile) struct RouteScope<'a> {
     /// Whether the listener terminates TLS.
     pub(in crate::mesh::compile) tls: bool,
     /// The services that a destination without port is looked up among.
-    pub(in crate::mesh::compile) service: &'a dyn Fn(&str) -> Option<SeenService<'a>>,
+    pub(in crate::mesh::compile) service: &'a dyn Fn(&str) -> Option<SeenService>,
     /// The hash policy of a destination: host, subset, port if it names one.
     pub(in crate::mesh::compile) hash: &'a dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>,
     /// The proxy's clusters.

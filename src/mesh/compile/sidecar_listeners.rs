@@ -1,0 +1,298 @@
+//! The outbound listeners of a sidecar: one per HTTP port on every address, one per address for
+//! bytes and for ports of unknown protocol (Istio: `buildSidecarOutboundListener`).
+
+use indexmap::IndexMap;
+
+use super::l4_routes::{self, L4Port, L4Scope};
+use super::routes;
+use super::sidecar_routes::EgressScope;
+use crate::mesh::proxy::{ChainMatch, ChainTarget, FilterChain, Listener};
+use crate::mesh::registry::{Protocol, Resolution, Service, ServicePort};
+use crate::mesh::route::ClusterRef;
+use crate::mesh::{Origin, RouteTableId, host};
+use crate::source::Span;
+
+/// Application protocols that say "HTTP in clear".
+const HTTP_PROTOCOLS: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
+
+/// Ports of protocols in which the server speaks first, so that bytes must never be waited for.
+const SERVER_FIRST_PORTS: [u16; 4] = [25, 53, 3306, 27017];
+
+/// Whether a port carries HTTP, bytes, or something that must be found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Bytes,
+    Sniffed,
+}
+
+fn kind(protocol: Protocol) -> Option<Kind> {
+    match protocol {
+        Protocol::Udp => None,
+        Protocol::Sniffed => Some(Kind::Sniffed),
+        protocol if protocol.is_http() => Some(Kind::Http),
+        _ => Some(Kind::Bytes),
+    }
+}
+
+/// A listener in the making.
+struct Draft {
+    kind: Kind,
+    chains: Vec<FilterChain>,
+    /// Whether a Sidecar's egress listener of its own keeps others out.
+    locked: bool,
+    origin: Origin,
+}
+
+/// A listener of an egress entry that names a port: what it listens on.
+#[derive(Debug, Clone)]
+pub(super) struct OwnPort {
+    pub(super) number: u16,
+    pub(super) protocol: Protocol,
+}
+
+/// The listeners of a sidecar. `route_table` gives the id of a table by name: a port, or
+/// `host:port` for a service that is told by its address.
+pub(super) struct SidecarListeners<'a> {
+    /// Where bytes go that no chain takes.
+    pub(super) fallback: ClusterRef,
+    /// Pod addresses of a service's port, for services without an address of their own.
+    pub(super) pod_addresses: &'a dyn Fn(&str, u16) -> Vec<String>,
+    drafts: IndexMap<(Option<String>, u16), Draft>,
+}
+
+/// One port of one service as an egress listener serves it.
+struct Entry<'s> {
+    service: &'s Service,
+    number: u16,
+    protocol: Protocol,
+    /// An address that the Sidecar binds to.
+    bind: Option<&'s str>,
+}
+
+impl<'a> SidecarListeners<'a> {
+    pub(super) fn new(fallback: ClusterRef, pod_addresses: &'a dyn Fn(&str, u16) -> Vec<String>) -> Self {
+        SidecarListeners { fallback, pod_addresses, drafts: IndexMap::new() }
+    }
+
+    /// Adds the services of an egress listener. `own_port` and `bind` are what the Sidecar says.
+    pub(super) fn add(
+        &mut self,
+        egress: EgressScope<'_>,
+        own_port: Option<&OwnPort>,
+        bind: Option<&str>,
+        l4: &L4Scope<'_>,
+        route_table: &mut dyn FnMut(&str) -> RouteTableId,
+    ) {
+        if own_port.is_none() {
+            self.drafts.values_mut().for_each(|draft| draft.locked = true);
+        }
+        for service in egress.services.iter().filter(|service| service.resolution != Resolution::Alias) {
+            let service: &Service = service;
+            let own;
+            let ports = match own_port {
+                Some(OwnPort { number, protocol }) => {
+                    own = [(*number, *protocol)];
+                    own.to_vec()
+                }
+                None => service.ports.iter().map(|port: &ServicePort| (port.port, port.protocol)).collect(),
+            };
+            for (number, protocol) in ports {
+                self.add_port(&Entry { service, number, protocol, bind }, egress, l4, route_table);
+            }
+        }
+    }
+
+    fn add_port(
+        &mut self,
+        entry: &Entry<'_>,
+        egress: EgressScope<'_>,
+        l4: &L4Scope<'_>,
+        route_table: &mut dyn FnMut(&str) -> RouteTableId,
+    ) {
+        let Some(kind) = kind(entry.protocol) else { return };
+        let service = entry.service;
+        let told_by_pod = kind != Kind::Http
+            && entry.bind.is_none()
+            && service.resolution == Resolution::Passthrough
+            && service.addresses.iter().all(|address| address == "0.0.0.0");
+        if told_by_pod {
+            let pods = (self.pod_addresses)(&service.host, entry.number);
+            if !pods.is_empty() || service.kubernetes || !service.selector.is_empty() {
+                for pod in pods.iter().filter(|pod| pod.parse::<std::net::IpAddr>().is_ok()) {
+                    self.add_at(entry, kind, Some(pod.clone()), None, egress, l4, route_table);
+                }
+                return;
+            }
+        }
+        if let Some(bind) = entry.bind {
+            let address = (bind != "0.0.0.0").then(|| bind.to_owned());
+            self.add_at(entry, kind, address, None, egress, l4, route_table);
+        } else if kind == Kind::Http || service.addresses.is_empty() {
+            self.add_at(entry, kind, None, None, egress, l4, route_table);
+        } else {
+            for address in &service.addresses {
+                match single_address(address) {
+                    Some(single) => {
+                        let single = (single != "0.0.0.0").then(|| single.to_owned());
+                        self.add_at(entry, kind, single, None, egress, l4, route_table);
+                    }
+                    None => self.add_at(entry, kind, None, Some(address), egress, l4, route_table),
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call per address of one port, all of it context")]
+    fn add_at(
+        &mut self,
+        entry: &Entry<'_>,
+        kind: Kind,
+        address: Option<String>,
+        subnet: Option<&String>,
+        egress: EgressScope<'_>,
+        l4: &L4Scope<'_>,
+        route_table: &mut dyn FnMut(&str) -> RouteTableId,
+    ) {
+        let key = (address, entry.number);
+        let existing = self.drafts.get(&key).map(|draft| (draft.kind, draft.locked));
+        match (existing, kind) {
+            (Some((_, true)), _) | (Some((Kind::Sniffed, _)), Kind::Sniffed) => return,
+            (Some((Kind::Http | Kind::Sniffed, _)), Kind::Http) => return,
+            (Some((other, _)), _) if other != kind && SERVER_FIRST_PORTS.contains(&entry.number) => return,
+            _ => {}
+        }
+        let bytes = || byte_chains(entry, key.0.as_deref(), subnet, egress, l4);
+        let mut http = |sniffed: bool| {
+            let by_address = sniffed && key.0.is_some();
+            let name = if by_address { format!("{}:{}", entry.service.host, entry.number) } else { entry.number.to_string() };
+            http_chain(route_table(&name), sniffed || key.0.is_none(), entry.service.origin)
+        };
+        let chains = match kind {
+            Kind::Http => vec![http(false)],
+            Kind::Bytes => bytes(),
+            Kind::Sniffed => {
+                let mut chains = bytes();
+                chains.push(http(true));
+                chains
+            }
+        };
+        // An HTTP listener on every address tells HTTP from the rest.
+        let made = if kind == Kind::Http && key.0.is_none() { Kind::Sniffed } else { kind };
+        match self.drafts.get_mut(&key) {
+            Some(draft) if !(draft.kind == Kind::Http && kind == Kind::Sniffed) => {
+                for chain in chains {
+                    if !draft.chains.iter().any(|known| known.matcher == chain.matcher) {
+                        draft.chains.push(chain);
+                    }
+                }
+                if draft.kind != kind {
+                    draft.kind = Kind::Sniffed;
+                }
+            }
+            _ => {
+                let draft = Draft { kind: made, chains, locked: false, origin: entry.service.origin };
+                self.drafts.insert(key, draft);
+            }
+        }
+    }
+
+    /// The listeners, sorted by port and address, and the ones that the proxy would not load.
+    pub(super) fn finish(self) -> (Vec<Listener>, Vec<Listener>) {
+        let fallback = self.fallback;
+        let mut listeners: Vec<Listener> = self
+            .drafts
+            .into_iter()
+            .map(|((address, port), mut draft)| {
+                if draft.chains.iter().all(|chain| chain.matcher != ChainMatch::default()) {
+                    draft.chains.push(fallback_chain(&fallback));
+                }
+                Listener {
+                    name: format!("{}_{port}", address.as_deref().unwrap_or("0.0.0.0")),
+                    address,
+                    port,
+                    chains: draft.chains,
+                    origin: draft.origin,
+                }
+            })
+            .collect();
+        listeners.sort_by(|a, b| (a.port, &a.address).cmp(&(b.port, &b.address)));
+        listeners.into_iter().partition(|listener| !has_equal_matches(listener))
+    }
+}
+
+/// A network of one address is that address; `None` for larger ones.
+fn single_address(address: &str) -> Option<&str> {
+    match address.split_once('/') {
+        None => Some(address),
+        Some((base, bits)) => {
+            let full = if base.contains(':') { "128" } else { "32" };
+            (bits == full).then_some(base)
+        }
+    }
+}
+
+fn http_chain(table: RouteTableId, beside_bytes: bool, origin: Origin) -> FilterChain {
+    let matcher = if beside_bytes {
+        ChainMatch {
+            transport_protocol: "raw_buffer".to_owned(),
+            application_protocols: HTTP_PROTOCOLS.iter().map(|protocol| (*protocol).to_owned()).collect(),
+            ..ChainMatch::default()
+        }
+    } else {
+        ChainMatch::default()
+    };
+    FilterChain { name: String::new(), matcher, terminates: None, target: ChainTarget::Http(table), origin }
+}
+
+fn byte_chains(
+    entry: &Entry<'_>,
+    address: Option<&str>,
+    subnet: Option<&String>,
+    egress: EgressScope<'_>,
+    l4: &L4Scope<'_>,
+) -> Vec<FilterChain> {
+    let service = entry.service;
+    let carries_tls = matches!(entry.protocol, Protocol::Https | Protocol::Tls);
+    let port = match service.ports.as_slice() {
+        [only] => only.port,
+        _ => entry.number,
+    };
+    let shares_address = subnet.is_some() || address.is_none();
+    let matching = egress.virtual_services.iter().copied();
+    let port = L4Port {
+        default_cluster: routes::cluster_name(port, "", &service.host),
+        subnets: subnet.into_iter().cloned().collect(),
+        default_server_names: if carries_tls && shares_address { vec![service.host.clone()] } else { Vec::new() },
+        virtual_services: matching.filter(|vs| vs.hosts.iter().any(|own| host::matches(own, &service.host))).collect(),
+        origin: service.origin,
+    };
+    let scope = L4Scope { port: entry.number, ..*l4 };
+    if carries_tls { l4_routes::tls_chains(port, &scope) } else { l4_routes::tcp_chains(port, &scope) }
+}
+
+fn fallback_chain(cluster: &ClusterRef) -> FilterChain {
+    let legs = crate::mesh::proxy::TcpLegs { legs: vec![(cluster.clone(), 100, Span::NOWHERE)] };
+    FilterChain { name: cluster.name.clone(), ..l4_routes::tcp_chain(ChainMatch::default(), legs, Origin::default()) }
+}
+
+/// Whether two chains of a listener take the very same connections, for which Envoy refuses to load
+/// the listener.
+pub(super) fn has_equal_matches(listener: &Listener) -> bool {
+    let mut seen = rustc_hash::FxHashSet::default();
+    let or_any = |list: &[String]| if list.is_empty() { vec![String::new()] } else { list.to_vec() };
+    for chain in &listener.chains {
+        let matcher = &chain.matcher;
+        for subnet in or_any(&matcher.destination_subnets) {
+            for name in or_any(&matcher.server_names) {
+                for application in or_any(&matcher.application_protocols) {
+                    let key = (subnet.clone(), name.clone(), matcher.transport_protocol.clone(), application);
+                    if !seen.insert(key) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+    false
+}

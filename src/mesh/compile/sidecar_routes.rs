@@ -1,0 +1,301 @@
+//! The virtual hosts of a sidecar's port: which VirtualService owns which host, and under which
+//! names a host answers (Istio: `BuildSidecarOutboundVirtualHosts`).
+
+use indexmap::IndexMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::registry::Registry;
+use super::routes::{self, RouteScope, SeenService};
+use super::virtual_service::VirtualService;
+use super::visibility::VisibleService;
+use crate::mesh::registry::{Protocol, Resolution, Service, ServicePort};
+use crate::mesh::route::{HashPolicy, Route, VirtualHost};
+use crate::mesh::{Origin, host};
+
+/// The port on which hosts that are no service are served.
+const PORT_OF_UNKNOWN_HOSTS: u16 = 80;
+
+/// What a sidecar sees through one of its egress listeners.
+#[derive(Clone, Copy)]
+pub(super) struct EgressScope<'a> {
+    /// Services.
+    pub(super) services: &'a [VisibleService<'a>],
+    /// VirtualServices in order of precedence.
+    pub(super) virtual_services: &'a [&'a VirtualService],
+    /// Which VirtualService a service belongs to.
+    pub(super) owners: &'a HostOwners,
+    /// The registry, for aliases.
+    pub(super) registry: &'a Registry,
+    /// The hash policy of a service's port when no rule leads to it.
+    pub(super) service_hash: &'a dyn Fn(&str, u16) -> Option<HashPolicy>,
+    /// The cluster's domain.
+    pub(super) cluster_domain: &'a str,
+}
+
+/// For every service the VirtualService whose host covers it most specifically: its exact host, else
+/// the longest wildcard, the oldest of equals (Istio: `computeWildcardHostVirtualServiceIndex`).
+#[derive(Debug, Clone, Default)]
+pub(super) struct HostOwners {
+    /// Positions among the VirtualServices by host.
+    by_name: FxHashMap<String, usize>,
+    /// The same of wildcards, the most specific first.
+    wildcards: Vec<(String, usize)>,
+}
+
+impl HostOwners {
+    pub(super) fn new(virtual_services: &[&VirtualService]) -> Self {
+        let mut owners = HostOwners::default();
+        for (index, vs) in virtual_services.iter().enumerate() {
+            for name in &vs.hosts {
+                if host::is_wildcard(name) {
+                    owners.wildcards.push((name.value.clone(), index));
+                } else {
+                    owners.by_name.entry(name.value.clone()).or_insert(index);
+                }
+            }
+        }
+        // Stable: of equal wildcards the oldest stays first.
+        owners.wildcards.sort_by(|a, b| host::specific_first(&a.0, &b.0));
+        owners
+    }
+
+    /// The position of the owner of a host.
+    fn of(&self, name: &str) -> Option<usize> {
+        let exact = self.by_name.get(name).copied();
+        let covers = || self.wildcards.iter().find(|(wildcard, _)| host::is_subset_of(name, wildcard));
+        exact.or_else(|| covers().map(|(_, index)| *index))
+    }
+}
+
+/// Routes with the hosts they are for: services, and names that are no service.
+struct Claim<'a> {
+    services: Vec<&'a Service>,
+    unknown_hosts: Vec<&'a str>,
+    routes: Vec<Route>,
+    origin: Origin,
+}
+
+/// The virtual hosts of a port, sorted by name, without the one for unknown hosts.
+pub(super) fn virtual_hosts(port: u16, egress: EgressScope<'_>, scope: &RouteScope<'_>) -> Vec<VirtualHost> {
+    let services: IndexMap<&str, &Service> = egress
+        .services
+        .iter()
+        .filter(|service| tcp_port(service, port).is_some())
+        .map(|service| (service.host.as_str(), &**service))
+        .collect();
+    let seen = |name: &str| match services.get(name) {
+        Some(_) => Some(SeenService { only_port: Some(port), alias_of: None }),
+        None => alias(egress.registry, name, Some(port)),
+    };
+    let scope = RouteScope { service: &seen, port, ..*scope };
+    let mut claims: Vec<Claim<'_>> = egress
+        .virtual_services
+        .iter()
+        .enumerate()
+        .filter(|(_, vs)| port == PORT_OF_UNKNOWN_HOSTS || names_a_service(vs, &services))
+        .filter_map(|(index, vs)| claim(index, vs, &services, port, egress, &scope))
+        .collect();
+    let claimed: FxHashSet<&str> = claims.iter().flat_map(|claim| &claim.services).map(|service| service.host.as_str()).collect();
+    let left = services.values().filter(|service| !claimed.contains(service.host.as_str()));
+    let defaults = left.filter_map(|service| default_claim(service, port, egress, &scope));
+    claims.extend(defaults.collect::<Vec<_>>());
+    Names::new(&claims).name(&claims, port, egress, &scope)
+}
+
+/// The alias of a name as a destination sees it; with a port only if it has that port.
+pub(super) fn alias(registry: &Registry, name: &str, port: Option<u16>) -> Option<SeenService> {
+    let service = registry.of_host(name).iter().map(|id| registry.service(*id)).find(|s| s.alias_of.is_some())?;
+    if port.is_some_and(|port| tcp_port(service, port).is_none()) {
+        return None;
+    }
+    let only_port = match service.ports.as_slice() {
+        [only] => Some(only.port),
+        _ => port,
+    };
+    Some(SeenService { only_port, alias_of: service.alias_of.clone() })
+}
+
+/// The port with this number, unless it is UDP.
+pub(super) fn tcp_port(service: &Service, number: u16) -> Option<&ServicePort> {
+    service.ports.iter().find(|port| port.port == number && port.protocol != Protocol::Udp)
+}
+
+pub(super) fn speaks_http(service: &Service, number: u16) -> bool {
+    tcp_port(service, number).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Sniffed)
+}
+
+fn names_a_service(vs: &VirtualService, services: &IndexMap<&str, &Service>) -> bool {
+    vs.hosts.iter().any(|name| {
+        services.contains_key(name.as_str())
+            || services
+                .keys()
+                .any(|service| (host::is_wildcard(name) || host::is_wildcard(service)) && host::matches(name, service))
+    })
+}
+
+/// What a VirtualService claims on a port; nothing if it has no route for this client and port.
+fn claim<'a>(
+    index: usize,
+    vs: &'a VirtualService,
+    services: &IndexMap<&str, &'a Service>,
+    port: u16,
+    egress: EgressScope<'a>,
+    scope: &RouteScope<'_>,
+) -> Option<Claim<'a>> {
+    let routes = routes::routes(vs, scope);
+    if routes.is_empty() {
+        return None;
+    }
+    let (mut covered, unknown_hosts) = hosts(index, vs, services, egress.owners);
+    if vs.semantics.is_gateway_api() {
+        // A route counts in the namespace of its service and in its own.
+        covered.retain(|service| service.namespace == vs.namespace || scope.client_namespace == vs.namespace);
+        if covered.is_empty() {
+            return None;
+        }
+    }
+    covered.retain(|service| speaks_http(service, port));
+    if covered.is_empty() && port != PORT_OF_UNKNOWN_HOSTS {
+        return None;
+    }
+    Some(Claim { services: covered, unknown_hosts, routes, origin: vs.origin })
+}
+
+/// The services that a VirtualService's hosts cover, and its hosts that cover none.
+fn hosts<'a>(
+    index: usize,
+    vs: &'a VirtualService,
+    services: &IndexMap<&str, &'a Service>,
+    owners: &HostOwners,
+) -> (Vec<&'a Service>, Vec<&'a str>) {
+    let (wildcards, names): (Vec<&str>, Vec<&str>) =
+        vs.hosts.iter().map(|host| host.value.as_str()).partition(|name| host::is_wildcard(name));
+    let mut covered = Vec::new();
+    let mut unknown = Vec::new();
+    for name in names {
+        match services.get(name) {
+            Some(service) => covered.push(*service),
+            None => unknown.push(name),
+        }
+    }
+    for wildcard in wildcards {
+        let mut found = false;
+        if !vs.semantics.is_gateway_api() {
+            for service in services.values().filter(|service| host::matches(&service.host, wildcard)) {
+                found = true;
+                if owners.of(&service.host) == Some(index) {
+                    covered.push(service);
+                }
+            }
+        }
+        if !found {
+            unknown.push(wildcard);
+        }
+    }
+    (covered, unknown)
+}
+
+fn default_claim<'a>(service: &&'a Service, port: u16, egress: EgressScope<'a>, scope: &RouteScope<'_>) -> Option<Claim<'a>> {
+    if service.resolution == Resolution::Alias || !speaks_http(service, port) {
+        return None;
+    }
+    let cluster = routes::cluster_name(port, "", &service.host);
+    let hash = (egress.service_hash)(&service.host, port);
+    let route = routes::service_route(cluster, hash, service.origin, scope);
+    Some(Claim { services: vec![service], unknown_hosts: Vec::new(), routes: vec![route], origin: service.origin })
+}
+
+/// Hands out names of virtual hosts and their domains; whoever comes first keeps them.
+struct Names {
+    /// Names of virtual hosts that are taken.
+    virtual_hosts: FxHashSet<String>,
+    /// Domains that are taken.
+    domains: FxHashSet<String>,
+    /// Hosts of services, which no other service's short form may take.
+    known: FxHashSet<String>,
+}
+
+impl Names {
+    fn new(claims: &[Claim<'_>]) -> Self {
+        let known = claims.iter().flat_map(|claim| &claim.services).map(|service| service.host.clone()).collect();
+        Names { virtual_hosts: FxHashSet::default(), domains: FxHashSet::default(), known }
+    }
+
+    fn name(mut self, claims: &[Claim<'_>], port: u16, egress: EgressScope<'_>, scope: &RouteScope<'_>) -> Vec<VirtualHost> {
+        let mut made = Vec::new();
+        for claim in claims {
+            for unknown in &claim.unknown_hosts {
+                let domains = vec![(host_domain(unknown), false)];
+                made.extend(self.virtual_host(unknown, domains, port, claim));
+            }
+            for service in &claim.services {
+                let domains = service_domains(service, egress, scope);
+                made.extend(self.virtual_host(&service.host, domains, port, claim));
+            }
+        }
+        made.sort_by(|a, b| a.name.cmp(&b.name));
+        made
+    }
+
+    fn virtual_host(&mut self, host: &str, domains: Vec<(String, bool)>, port: u16, claim: &Claim<'_>) -> Option<VirtualHost> {
+        let name = format!("{}:{port}", host_domain(host));
+        if !self.virtual_hosts.insert(name.clone()) {
+            return None;
+        }
+        let free = domains.into_iter().filter(|(domain, is_short)| !(*is_short && self.known.contains(domain)));
+        let free: Vec<String> = free.map(|(domain, _)| domain.to_lowercase()).collect();
+        let domains: Vec<String> = free.into_iter().filter(|domain| self.domains.insert(domain.clone())).collect();
+        (!domains.is_empty()).then(|| VirtualHost {
+            name,
+            domains,
+            routes: claim.routes.clone(),
+            require_tls: false,
+            origin: claim.origin,
+        })
+    }
+}
+
+/// A host as a domain: IPv6 addresses stand in brackets.
+fn host_domain(host: &str) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// The domains of a service, and whether each is a short form of its host.
+fn service_domains(service: &Service, egress: EgressScope<'_>, scope: &RouteScope<'_>) -> Vec<(String, bool)> {
+    let aliases = egress.registry.aliases_of(&service.host).iter().map(|id| &egress.registry.service(*id).host);
+    let mut domains = Vec::new();
+    for name in std::iter::once(&service.host).chain(aliases) {
+        domains.push((host_domain(name), false));
+        if !name.ends_with('.') && host_domain(name) == *name && name.parse::<std::net::IpAddr>().is_err() {
+            domains.push((format!("{name}."), false));
+        }
+        let short = short_forms(name, scope.client_namespace, egress.cluster_domain);
+        domains.extend(short.into_iter().map(|form| (form, true)));
+    }
+    if service.is_headless() {
+        // The names of single pods.
+        let pods: Vec<_> = domains.iter().map(|(domain, _)| (format!("*.{domain}"), false)).collect();
+        domains.extend(pods);
+    }
+    domains.extend(service.addresses.iter().filter(|a| *a != "0.0.0.0").map(|address| (host_domain(address), false)));
+    domains
+}
+
+/// The short forms of a Kubernetes service's host that a client of `namespace` may use.
+fn short_forms(name: &str, namespace: &str, cluster_domain: &str) -> Vec<String> {
+    let Some(base) = name.strip_suffix(&format!(".svc.{cluster_domain}")) else { return Vec::new() };
+    let Some((short, owner)) = base.split_once('.') else { return Vec::new() };
+    let own = (owner == namespace).then(|| short.to_owned());
+    own.into_iter().chain([format!("{base}.svc"), base.to_owned()]).collect()
+}
+
+/// The virtual host of a sniffed service's own address, where the Host header does not matter. An
+/// alias or a claim by another VirtualService may leave none.
+pub(super) fn sniffed_virtual_hosts(all: &[VirtualHost], host: &str) -> Vec<VirtualHost> {
+    let mut own: Vec<VirtualHost> =
+        all.iter().filter(|candidate| candidate.domains.iter().any(|domain| domain == host)).cloned().collect();
+    if let [only] = own.as_mut_slice() {
+        only.domains = vec!["*".to_owned()];
+    }
+    own
+}
