@@ -160,13 +160,14 @@ impl Source {
         &self.text
     }
 
-    /// The bytes of a line (from 1) without its line break; empty past the end.
+    /// The bytes of a line (from 1) without its line break and byte order mark; empty past the end.
     #[must_use]
     pub fn line_range(&self, line: u32) -> std::ops::Range<usize> {
         let start_of = |line: u32| self.line_starts.get(line as usize).map_or(self.text.len(), |start| *start as usize);
         let start = start_of(line.saturating_sub(1));
-        let length = self.text[start..start_of(line)].trim_end_matches(['\n', '\r']).len();
-        start..start + length
+        let written = self.text[start..start_of(line)].trim_end_matches(['\n', '\r']);
+        let shown = written.trim_start_matches('\u{feff}');
+        start + (written.len() - shown.len())..start + written.len()
     }
 
     /// Line and column of a byte offset; offsets past the end are taken as the end.
@@ -209,5 +210,25 @@ mod tests {
             assert_eq!(sources.locate(Span { file, start: offset, end: offset }).unwrap().to_string(), expected);
         }
         assert!(sources.locate(Span::NOWHERE).is_none());
+    }
+
+    #[test]
+    fn a_byte_order_mark_has_no_column() {
+        let mut sources = Sources::new();
+        let file = sources.add("a.yaml", "\u{feff}a: x\r\n");
+        assert_eq!(sources.locate(Span { file, start: 3, end: 4 }).unwrap().to_string(), "a.yaml:1:1");
+        assert_eq!(sources.get(file).unwrap().line_range(1), 3..7);
+        assert_eq!(sources.get(file).unwrap().line_range(9), 9..9);
+    }
+
+    #[test]
+    fn generated_text_knows_what_it_was_generated_from() {
+        let mut sources = Sources::new();
+        let file = sources.add("<stdin>", "a: 1\n---\nb: 2\n---\nc: 3\n");
+        let at = |start| Span { file, start, end: start + 1 };
+        sources.set_origin(Span { file, start: 9, end: 13 }, "templates/b.yaml");
+        for (start, origin) in [(0, None), (9, Some("templates/b.yaml")), (12, Some("templates/b.yaml")), (18, None)] {
+            assert_eq!(sources.origin(at(start)), origin, "{start}");
+        }
     }
 }

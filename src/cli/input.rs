@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use meshsim::diagnostic::{Code, Diagnostic};
-use meshsim::resource::{self, Objects};
+use meshsim::resource::{self, Decoder, Objects};
 use meshsim::source::{FileId, Sources, Span};
 use meshsim::yaml::{self, Document, Limits};
 use rustc_hash::FxHashSet;
@@ -72,18 +72,23 @@ impl Input {
         let mesh_config = self.mesh_config.as_ref().map(|path| reader.read(path, Depth::One));
         let Texts { mut sources, files } = reader.finish(cx)?;
         let mut diagnostics = Vec::new();
-        let mut documents = Vec::new();
-        for file in files.iter().filter(|file| !mesh_config.as_ref().is_some_and(|configs| configs.contains(file))) {
-            documents.extend(parse(&mut sources, *file, &mut diagnostics));
+        let mut decoder = Decoder::new(&self.namespace);
+        let files: Vec<FileId> =
+            files.into_iter().filter(|file| !mesh_config.as_ref().is_some_and(|configs| configs.contains(file))).collect();
+        for file in &files {
+            diagnostics.extend(parse(&mut sources, *file, |document| decoder.read(&document)));
         }
-        if documents.is_empty() && diagnostics.iter().all(|finding| finding.code == Code::NoDocuments) {
+        if diagnostics.iter().filter(|finding| finding.code == Code::NoDocuments).count() == files.len() {
             let names = sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
             return Err(Stop::Unusable(names));
         }
-        let (mut objects, findings) = resource::decode(&documents, &self.namespace);
+        let (mut objects, findings) = decoder.finish();
         diagnostics.extend(findings);
         if let Some(configs) = mesh_config {
-            let documents: Vec<Document> = configs.iter().flat_map(|file| parse(&mut sources, *file, &mut diagnostics)).collect();
+            let mut documents = Vec::new();
+            for file in configs {
+                diagnostics.extend(parse(&mut sources, file, |document| documents.push(document)));
+            }
             let (config, findings) = resource::decode_mesh_config(&documents);
             diagnostics.extend(findings);
             objects.mesh_config = config.or(objects.mesh_config);
@@ -93,19 +98,21 @@ impl Input {
 }
 
 /// Reads the documents of one text, and says so if there are none.
-pub(crate) fn parse(sources: &mut Sources, file: FileId, diagnostics: &mut Vec<Diagnostic>) -> Vec<Document> {
-    let (documents, findings) = yaml::parse(sources, file, Limits::default());
-    if documents.is_empty() && findings.is_empty() {
+pub(crate) fn parse(sources: &mut Sources, file: FileId, mut each: impl FnMut(Document)) -> Vec<Diagnostic> {
+    let (mut is_empty, mut origins) = (true, Vec::new());
+    let mut findings = yaml::parse_each(sources, file, Limits::default(), |mut document| {
+        is_empty = false;
+        origins.extend(document.origin.take().map(|origin| (document.root.span, origin)));
+        each(document);
+    });
+    if is_empty && findings.is_empty() {
         let start = Span { file, start: 0, end: 0 };
-        diagnostics.push(Diagnostic::new(Code::NoDocuments, "the file holds no document").at(start));
+        findings.push(Diagnostic::new(Code::NoDocuments, "the file holds no document").at(start));
     }
-    diagnostics.extend(findings);
-    for document in &documents {
-        if let Some(origin) = &document.origin {
-            sources.set_origin(document.root.span, origin.as_str());
-        }
+    for (span, origin) in origins {
+        sources.set_origin(span, origin);
     }
-    documents
+    findings
 }
 
 /// How deep to read a directory.

@@ -159,8 +159,9 @@ fn excerpt<'a>(marks: &[Mark<'a>]) -> Excerpt<'a> {
     let last = marks.iter().map(|mark| mark.line).max().unwrap_or(1);
     let whole = source.line_range(first).start..source.line_range(last).end;
     let shown = if first == last { window(text, &whole, &marks[0].bytes) } else { whole.clone() };
-    let annotations = marks.iter().filter(|mark| shown.start <= mark.bytes.start && mark.bytes.end <= shown.end).map(|mark| {
-        let annotation = mark.kind.span(mark.bytes.start - shown.start..mark.bytes.end - shown.start);
+    let inside = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
+    let annotations = marks.iter().map(|mark| {
+        let annotation = mark.kind.span(inside(mark.bytes.start)..inside(mark.bytes.end));
         if mark.label.text.is_empty() { annotation } else { annotation.label(mark.label.text.as_str()) }
     });
     let snippet = Snippet::source(&text[shown.clone()]).line_start(first as usize).annotations(annotations);
@@ -186,4 +187,139 @@ fn window(text: &str, line: &Range<usize>, mark: &Range<usize>) -> Range<usize> 
 /// The last character boundary at or before `offset`.
 fn boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|offset| text.is_char_boundary(*offset)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::diagnostic::ObjectRef;
+    use crate::source::FileId;
+
+    const RULES: &str =
+        "kind: VirtualService\nspec:\n  hosts: [reviews]\n  http:\n  - route:\n    - destination: {host: reviews, subset: v9}\n";
+    const SUBSETS: &str = "kind: DestinationRule\r\nspec:\r\n  subsets:\r\n  - name: ü1\r\n  - name: ü2\r\n";
+
+    fn sources() -> (Sources, FileId, FileId) {
+        let mut sources = Sources::new();
+        let rules = sources.add("mesh/rules.yaml", RULES);
+        let subsets = sources.add("mesh/subsets.yaml", SUBSETS);
+        (sources, rules, subsets)
+    }
+
+    fn place(sources: &Sources, file: FileId, words: &str) -> Span {
+        let start = sources.get(file).and_then(|source| source.text().find(words)).expect("the words are there") as u32;
+        Span { file, start, end: start + words.len() as u32 }
+    }
+
+    fn some(sources: &mut Sources, rules: FileId, subsets: FileId) -> Vec<Diagnostic> {
+        let whole = Span { file: rules, start: 0, end: RULES.len() as u32 };
+        sources.set_origin(Span { start: 3, ..whole }, "shop/templates/rules.yaml");
+        vec![
+            Diagnostic::new(Code::UnknownKind, "kinds that do not concern routing are ignored: Ingress ×1"),
+            Diagnostic::new(Code::UndefinedSubset, "subset `v9` of `reviews` is not defined")
+                .labelled(place(sources, rules, "v9"), "named here")
+                .also(place(sources, rules, "[reviews]"), "for this host")
+                .also(place(sources, subsets, "ü2"), "the last subset that there is")
+                .effect("requests of this rule get 503 with flag NC")
+                .help("define the subset in a DestinationRule")
+                .about(ObjectRef { kind: "VirtualService".into(), namespace: "shop".into(), name: "reviews".into() }),
+            Diagnostic::new(Code::NotAnObject, "not a Kubernetes object: `apiVersion` is missing").at(whole),
+            Diagnostic::new(Code::ScenarioUnused, "nothing sends traffic"),
+        ]
+    }
+
+    #[test]
+    fn findings_show_every_place_and_what_it_means() {
+        let (mut sources, rules, subsets) = sources();
+        let mut all = some(&mut sources, rules, subsets);
+        order(&mut all);
+        insta::assert_snapshot!(findings(&sources, &all, false) + &findings_summary(&sources, &all), @r"
+        error[MSH0101]: not a Kubernetes object: `apiVersion` is missing
+         --> mesh/rules.yaml:1:1
+          |
+        1 | kind: VirtualService
+          | ^^^^^^^^^^^^^^^^^^^^
+
+        error[MSH0301]: subset `v9` of `reviews` is not defined
+         --> mesh/rules.yaml:6:44
+          |
+        3 |   hosts: [reviews]
+          |          --------- for this host
+        ...
+        6 |     - destination: {host: reviews, subset: v9}
+          |                                            ^^ named here
+          |
+         ::: mesh/subsets.yaml:5:11
+          |
+        5 |   - name: ü2
+          |           -- the last subset that there is
+          |
+          = object: VirtualService shop/reviews
+          = origin: shop/templates/rules.yaml
+          = effect: requests of this rule get 503 with flag NC
+          = help: define the subset in a DestinationRule
+
+        warning[MSH0403]: nothing sends traffic
+
+        note[MSH0102]: kinds that do not concern routing are ignored: Ingress ×1
+
+        2 errors, 1 warning, 1 note in 1 file
+        ");
+    }
+
+    #[test]
+    fn the_concise_form_has_one_line_for_each_finding() {
+        let (mut sources, rules, subsets) = sources();
+        let mut all = some(&mut sources, rules, subsets);
+        order(&mut all);
+        insta::assert_snapshot!(findings_concise(&sources, &all, false), @r"
+        mesh/rules.yaml:1:1: error[MSH0101] not a Kubernetes object: `apiVersion` is missing
+        mesh/rules.yaml:6:44: error[MSH0301] subset `v9` of `reviews` is not defined
+        warning[MSH0403] nothing sends traffic
+        note[MSH0102] kinds that do not concern routing are ignored: Ingress ×1
+        ");
+        assert!(findings_concise(&sources, &all, true).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn the_summary_counts_what_there_is() {
+        let (mut sources, rules, subsets) = sources();
+        let all = some(&mut sources, rules, subsets);
+        for (range, expected) in
+            [(0..0, "no findings in 2 files\n"), (0..1, "1 note\n"), (1..3, "2 errors in 1 file\n"), (3..4, "1 warning\n")]
+        {
+            assert_eq!(findings_summary(&sources, &all[range]), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_of_megabytes_is_shown_in_part_and_located_in_whole() {
+        let mut sources = Sources::new();
+        let text = format!("{}{{\"bad\": 1}}{}", "{\"a\": 1},".repeat(100_000), "{\"ü\": 1},".repeat(100_000));
+        let file = sources.add("a.json", text.as_str());
+        let finding = Diagnostic::new(Code::UnknownField, "unknown field `bad`").at(place(&sources, file, "\"bad\""));
+        let shown = findings(&sources, &[finding], false);
+        assert!(shown.contains("a.json:1:900002") && shown.contains("\"bad\""), "{shown}");
+        assert!(shown.len() < 2_000, "{} bytes", shown.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_place_makes_rendering_panic(
+            text in "[a-zü \t\r\n\u{feff}😀]{0,80}", places in proptest::collection::vec((0_u32..200, 0_u32..200), 1..4)
+        ) {
+            let mut sources = Sources::new();
+            let file = sources.add("a.yaml", text);
+            let mut spans = places.iter().map(|(a, b)| Span { file, start: *a.min(b), end: *a.max(b) });
+            let mut finding = Diagnostic::new(Code::YamlSyntax, "message").at(spans.next().unwrap_or_default());
+            for span in spans {
+                finding = finding.also(span, "also");
+            }
+            let shown = findings(&sources, std::slice::from_ref(&finding), false);
+            prop_assert!(shown.contains("message") && shown.contains("a.yaml"));
+            prop_assert!(findings_concise(&sources, &[finding], false).starts_with("a.yaml:"));
+        }
+    }
 }

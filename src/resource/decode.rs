@@ -30,23 +30,9 @@ pub struct Objects {
 /// `default_namespace` is for namespaced objects that name none.
 #[must_use]
 pub fn decode(documents: &[Document], default_namespace: &str) -> (Objects, Vec<Diagnostic>) {
-    let mut reader = Reader {
-        default_namespace,
-        objects: Objects::default(),
-        places: FxHashMap::default(),
-        ignored: IndexMap::new(),
-        diagnostics: Vec::new(),
-    };
-    for document in documents {
-        reader.read(&document.root, document, None);
-    }
-    let Reader { objects, ignored, mut diagnostics, .. } = reader;
-    if !ignored.is_empty() {
-        let list: Vec<String> = ignored.iter().map(|(kind, count)| format!("{kind} ×{count}")).collect();
-        let message = format!("kinds that do not concern routing are ignored: {}", list.join(", "));
-        diagnostics.push(Diagnostic::new(Code::UnknownKind, message));
-    }
-    (objects, diagnostics)
+    let mut decoder = Decoder::new(default_namespace);
+    documents.iter().for_each(|document| decoder.read(document));
+    decoder.finish()
 }
 
 /// Reads a mesh configuration that stands alone: a `MeshConfig` document, ConfigMap `istio`, or an
@@ -67,11 +53,13 @@ pub fn decode_mesh_config(documents: &[Document]) -> (Option<(MeshConfig, Span)>
     (found, diagnostics)
 }
 
-struct Reader<'a> {
-    default_namespace: &'a str,
+/// Reads objects one document at a time; [`decode`] for inputs that are not in memory at once.
+#[derive(Debug)]
+pub struct Decoder {
+    default_namespace: String,
     objects: Objects,
     /// Where each object stands in `objects`, and where its name was written.
-    places: FxHashMap<(&'static str, &'a str, String, String), (usize, Span)>,
+    places: FxHashMap<(&'static str, String, String, String), (usize, Span)>,
     ignored: IndexMap<String, usize>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -83,9 +71,38 @@ struct Type<'a> {
     kind: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl Decoder {
+    /// A decoder that has read nothing; see [`decode`] for the namespace.
+    #[must_use]
+    pub fn new(default_namespace: &str) -> Self {
+        Decoder {
+            default_namespace: default_namespace.to_owned(),
+            objects: Objects::default(),
+            places: FxHashMap::default(),
+            ignored: IndexMap::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// Reads the objects of one document.
+    pub fn read(&mut self, document: &Document) {
+        self.read_node(&document.root, document, None);
+    }
+
+    /// All objects, and what is wrong with them.
+    #[must_use]
+    pub fn finish(self) -> (Objects, Vec<Diagnostic>) {
+        let Decoder { objects, ignored, mut diagnostics, .. } = self;
+        if !ignored.is_empty() {
+            let list: Vec<String> = ignored.iter().map(|(kind, count)| format!("{kind} ×{count}")).collect();
+            let message = format!("kinds that do not concern routing are ignored: {}", list.join(", "));
+            diagnostics.push(Diagnostic::new(Code::UnknownKind, message));
+        }
+        (objects, diagnostics)
+    }
+
     /// Reads one document or one item of a list, whose type may follow from the list's.
-    fn read(&mut self, node: &'a Node, document: &'a Document, inherited: Option<Type<'a>>) {
+    fn read_node(&mut self, node: &Node, document: &Document, inherited: Option<Type<'_>>) {
         let Some(Type { api_version, kind }) = self.type_of(node, inherited) else { return };
         if let Some(items) = node.get("items").filter(|_| kind.ends_with("List")) {
             let of_items = kind.strip_suffix("List").filter(|kind| !kind.is_empty()).map(|kind| Type { api_version, kind });
@@ -122,7 +139,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn type_of(&mut self, node: &'a Node, inherited: Option<Type<'a>>) -> Option<Type<'a>> {
+    fn type_of<'a>(&mut self, node: &'a Node, inherited: Option<Type<'a>>) -> Option<Type<'a>> {
         if node.entries().is_none() {
             self.diagnostics.push(
                 Diagnostic::new(Code::NotAnObject, format!("not a Kubernetes object but {}", node.describe())).at(node.span),
@@ -151,7 +168,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn type_word(&mut self, node: &'a Node, key: &str) -> Word<'a> {
+    fn type_word<'a>(&mut self, node: &'a Node, key: &str) -> Word<'a> {
         match node.get(key) {
             None => Word::Absent,
             Some(value) if value.is_null() => Word::Absent,
@@ -166,12 +183,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn list(&mut self, items: &'a Node, document: &'a Document, of_items: Option<Type<'a>>) {
+    fn list(&mut self, items: &Node, document: &Document, of_items: Option<Type<'_>>) {
         match &items.value {
             Value::Null => {}
             Value::Seq(list) => {
                 for item in list {
-                    self.read(item, document, of_items);
+                    self.read_node(item, document, of_items);
                 }
             }
             _ => Cx::new(&mut self.diagnostics).field("items", |cx| cx.wrong_type(items, "a list")),
@@ -189,7 +206,7 @@ impl<'a> Reader<'a> {
         let meta = |key: &str| node.get("metadata").and_then(|meta| meta.get(key)).and_then(Node::text);
         ObjectRef {
             kind: kind.to_owned(),
-            namespace: meta("namespace").unwrap_or(self.default_namespace).to_owned(),
+            namespace: meta("namespace").unwrap_or(&self.default_namespace).to_owned(),
             name: meta("name").unwrap_or_default().to_owned(),
         }
     }
@@ -200,7 +217,7 @@ impl<'a> Reader<'a> {
         self.about(finding, node, kind, "kind");
     }
 
-    fn object(&mut self, node: &'a Node, document: &'a Document, row: &'static KindRow, api_version: &'a str) {
+    fn object(&mut self, node: &Node, document: &Document, row: &'static KindRow, api_version: &str) {
         if kinds::is_not_modelled(api_version, row.kind) {
             self.not_modelled(node, row.kind);
         }
@@ -210,7 +227,7 @@ impl<'a> Reader<'a> {
                 .help(format!("use `apiVersion: {}`", row.first_version()));
             self.about(finding, node, row.kind, "apiVersion");
         }
-        let Some(object) = object(node, row, api_version, self.default_namespace, &mut self.diagnostics) else { return };
+        let Some(object) = object(node, row, api_version, &self.default_namespace, &mut self.diagnostics) else { return };
         if matches!(object.body, Body::ConfigMap(_)) && is_mesh_config_map(&object.name) {
             self.objects.mesh_config =
                 embedded_mesh_config(node, document, &mut self.diagnostics).or(self.objects.mesh_config.take());
@@ -218,9 +235,9 @@ impl<'a> Reader<'a> {
         self.keep(object, kinds::group(api_version));
     }
 
-    fn keep(&mut self, object: Object, group: &'a str) {
+    fn keep(&mut self, object: Object, group: &str) {
         let name_span = object.meta.name.as_ref().map_or(object.span, |name| name.span);
-        let identity = (object.body.kind(), group, object.namespace.clone(), object.name.clone());
+        let identity = (object.body.kind(), group.to_owned(), object.namespace.clone(), object.name.clone());
         let Some((index, earlier)) = self.places.get_mut(&identity) else {
             self.places.insert(identity, (self.objects.items.len(), name_span));
             self.objects.items.push(object);

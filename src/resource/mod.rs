@@ -15,7 +15,7 @@ pub mod scalar;
 mod schema;
 pub mod security;
 
-pub use decode::{Objects, decode, decode_mesh_config};
+pub use decode::{Decoder, Objects, decode, decode_mesh_config};
 pub use kinds::Body;
 pub use object::Object;
 pub use scalar::{PortRef, Timestamp};

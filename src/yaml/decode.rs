@@ -5,6 +5,8 @@
 //! a JSON Schema made from the same declaration. A wrong value leaves its field at the default and
 //! the rest of the record is still read.
 
+use std::borrow::Cow;
+
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::node::{Node, Value};
@@ -24,7 +26,7 @@ pub struct Cx<'a> {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Field(String),
+    Field(Cow<'static, str>),
     Index(usize),
 }
 
@@ -36,7 +38,12 @@ impl<'a> Cx<'a> {
 
     /// Reads below a field.
     pub fn field<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.within(Step::Field(name.to_owned()), read)
+        self.within(Step::Field(Cow::Owned(name.to_owned())), read)
+    }
+
+    /// Reads below a field of a record, whose name is known to the program.
+    pub fn known_field<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.within(Step::Field(Cow::Borrowed(name)), read)
     }
 
     /// Reads below an index of a list.
@@ -416,7 +423,7 @@ macro_rules! record {
                 $(
                     match entries.iter().find(|(key, _)| key.value == $key) {
                         Some((_, value)) => {
-                            if let Some(value) = cx.field($key, |cx| <$type as $crate::yaml::Decode>::decode(value, cx)) {
+                            if let Some(value) = cx.known_field($key, |cx| <$type as $crate::yaml::Decode>::decode(value, cx)) {
                                 record.$field = value;
                             }
                         }

@@ -13,4 +13,4 @@ mod tree;
 pub use decode::{Cx, Decode, Map, description, nearest};
 pub use embedded::{Literal, parse_embedded};
 pub use node::{Node, Value};
-pub use parse::{Comment, Document, Limits, parse};
+pub use parse::{Comment, Document, Limits, parse, parse_each};

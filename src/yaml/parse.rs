@@ -53,7 +53,14 @@ impl Default for Limits {
 /// the next `---`.
 #[must_use]
 pub fn parse(sources: &Sources, file: FileId, limits: Limits) -> (Vec<Document>, Vec<Diagnostic>) {
-    let Some(source) = sources.get(file) else { return (Vec::new(), Vec::new()) };
+    let mut documents = Vec::new();
+    let findings = parse_each(sources, file, limits, |document| documents.push(document));
+    (documents, findings)
+}
+
+/// As [`parse`], for texts whose documents do not have to be in memory together.
+pub fn parse_each(sources: &Sources, file: FileId, limits: Limits, each: impl FnMut(Document)) -> Vec<Diagnostic> {
+    let Some(source) = sources.get(file) else { return Vec::new() };
     let mut options = granit_parser::options! {
         emit_unresolved_aliases: true,
         // One more than the tree allows, so that its message is the one that is seen.
@@ -71,14 +78,14 @@ pub fn parse(sources: &Sources, file: FileId, limits: Limits) -> (Vec<Document>,
         tree: Tree::new(limits),
         comments: Vec::new(),
         literals: Vec::new(),
-        documents: Vec::new(),
+        each,
         diagnostics: Vec::new(),
     };
     stream.read();
-    (stream.documents, stream.diagnostics)
+    stream.diagnostics
 }
 
-struct Stream<'t> {
+struct Stream<'t, F> {
     text: &'t str,
     file: FileId,
     limits: Limits,
@@ -88,11 +95,11 @@ struct Stream<'t> {
     tree: Tree,
     comments: Vec<Comment>,
     literals: Vec<Literal>,
-    documents: Vec<Document>,
+    each: F,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl<'t> Stream<'t> {
+impl<F: FnMut(Document)> Stream<'_, F> {
     fn read(&mut self) {
         while let Some(next) = self.parser.next_event() {
             let outcome = match next {
@@ -134,7 +141,7 @@ impl<'t> Stream<'t> {
         self.diagnostics.append(&mut tree.findings);
         if let Some(root) = tree.into_root() {
             let origin = comments.iter().find_map(|c| c.text.strip_prefix("Source: ")).map(|path| path.trim().to_owned());
-            self.documents.push(Document { root, comments, origin, literals });
+            (self.each)(Document { root, comments, origin, literals });
         }
     }
 
