@@ -476,7 +476,7 @@ mod tests {
                     apiVersion: v1\nkind: Namespace\nmetadata: {name: b}\n---\n\
                     apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {v: '2'}}\n---\n\
                     apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {}\n---\n\
-                    apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {}\n---\n\
+                    apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {gatewayClassName: istio, listeners: [{name: a, port: 80, protocol: HTTP}]}\n---\n\
                     apiVersion: networking.istio.io/v1beta1\nkind: Gateway\nmetadata: {name: g}\nspec: {}\n";
         let read = read(text);
         assert_eq!(
