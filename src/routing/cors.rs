@@ -57,8 +57,8 @@ pub fn answer_headers(policy: &Cors, role: CorsRole, received: &Received<'_>) ->
     };
     if named {
         put("access-control-allow-origin", received.request.header("origin").unwrap_or_default());
-        put("access-control-allow-credentials", if policy.allow_credentials { "true" } else { "" });
     }
+    put("access-control-allow-credentials", if policy.allow_credentials { "true" } else { "" });
     if preflight {
         put("access-control-allow-methods", &policy.allow_methods);
         put("access-control-allow-headers", &policy.allow_headers);

@@ -57,8 +57,10 @@ const fn is_unreserved(byte: u8) -> bool {
 }
 
 fn canonical(path: &str) -> Result<String, BadPath> {
+    let path = without_dot_parameters(path);
     let mut out = String::with_capacity(path.len() + 8);
     let mut rest = path.as_bytes();
+    let mut broken_escape = None;
     while let Some((&byte, tail)) = rest.split_first() {
         if let Some(after_dot) = dot(rest) {
             rest = match segment_after_dot(&out, after_dot) {
@@ -82,8 +84,13 @@ fn canonical(path: &str) -> Result<String, BadPath> {
                 Some(decoded) if is_unreserved(decoded) => {
                     out.push(char::from(decoded));
                     rest = &tail[2..];
+                    protect(&mut out, broken_escape, rest);
                 }
-                _ => out.push('%'),
+                Some(_) => out.push('%'),
+                None => {
+                    broken_escape = Some(out.len());
+                    out.push('%');
+                }
             },
             _ if is_escaped(byte) => {
                 out.push('%');
@@ -94,6 +101,32 @@ fn canonical(path: &str) -> Result<String, BadPath> {
         }
     }
     Ok(out)
+}
+
+/// Drops parameters of segments that are plain dots: `/..;x=1/` is `/../`. Dots written as `%2e` and
+/// slashes written as backslashes do not count here.
+fn without_dot_parameters(path: &str) -> Cow<'_, str> {
+    let is_dots = |segment: &str| segment.starts_with(".;") || segment.starts_with("..;");
+    if !path.split('/').any(is_dots) {
+        return Cow::Borrowed(path);
+    }
+    let bare =
+        |segment: &str| if is_dots(segment) { segment.split(';').next().unwrap_or("").to_owned() } else { segment.to_owned() };
+    Cow::Owned(path.split('/').map(bare).collect::<Vec<_>>().join("/"))
+}
+
+/// Escapes a broken `%` before it, where a character that was just decoded would complete it to an
+/// escape of its own (`%%361` must not become `%61`).
+fn protect(out: &mut String, broken_escape: Option<usize>, rest: &[u8]) {
+    let Some(percent) = broken_escape else { return };
+    let completed = match out.as_bytes().get(percent + 1..) {
+        Some(&[first]) => rest.first().is_some_and(u8::is_ascii_hexdigit) && first.is_ascii_hexdigit(),
+        Some(&[first, second]) => first.is_ascii_hexdigit() && second.is_ascii_hexdigit(),
+        _ => false,
+    };
+    if completed {
+        out.insert_str(percent + 1, "25");
+    }
 }
 
 /// What follows a dot, written plainly or as `%2e`, if `rest` begins with one.
@@ -133,15 +166,11 @@ fn segment_after_dot<'a>(out: &str, after_dot: &'a [u8]) -> Segment<'a> {
     }
 }
 
-/// What follows the segment if it ends here: at a slash, at the end, or with parameters (`;…`).
+/// What follows the segment if it ends here.
 fn segment_end(rest: &[u8]) -> Option<&[u8]> {
     match rest {
         [] => Some(rest),
         [b'/' | b'\\', tail @ ..] => Some(tail),
-        [b';', tail @ ..] => {
-            let end = tail.iter().position(|b| matches!(b, b'/' | b'\\')).map_or(tail.len(), |slash| slash + 1);
-            Some(&tail[end..])
-        }
         _ => None,
     }
 }
@@ -183,6 +212,19 @@ mod tests {
             ("/a%20b%25%zz%", "/a%20b%25%zz%"),
             ("/a%2Eb.c", "/a.b.c"),
             ("/.a/..b/...", "/.a/..b/..."),
+            ("/a/.;x/b", "/a/b"),
+            ("/a/..;\\b", "/"),
+            ("/a/..;a;b/c", "/c"),
+            ("/a/..;x?y", "/?y"),
+            ("/a/%2e;p/b", "/a/.;p/b"),
+            ("/a/%2e%2e;/b", "/a/..;/b"),
+            ("/a/..%3b/b", "/a/..%3b/b"),
+            ("/a//../b", "/a/b"),
+            ("/a\\..\\b", "/b"),
+            ("/%2561", "/%2561"),
+            ("/%%361", "/%2561"),
+            ("/a%5c../b", "/a%5c../b"),
+            ("/a^`{}b", "/a%5E%60%7B%7Db"),
             ("/p?x=%2e%2e/../b&y=//\\", "/p?x=%2e%2e/../b&y=//\\"),
         ] {
             assert_eq!(normalise(sent).unwrap(), seen, "{sent}");
