@@ -13,6 +13,7 @@ mod ids;
 pub mod pattern;
 pub mod profile;
 pub mod proxy;
+mod re2;
 pub mod registry;
 pub mod route;
 
