@@ -7,6 +7,7 @@
 //! | workloads | `workloads`, `injection`, `gateways` | Deployments, Pods, …, Gateways | workloads, pods, gateways that Istio ships |
 //! | endpoints | `endpoints` | both of the above, Endpoints, EndpointSlices | the endpoints of every service port |
 //! | rules | `virtual_service`, `rule_names`, `delegates`, `destination_rule`, `peer_authentication` | policies | policies with resolved names, indexed |
+//! | Gateway API | `gateway_api/` | Gateways, HTTPRoutes, … of the Gateway API | Gateways and VirtualServices |
 //! | gateways | `gateway_servers`, `gateway_hosts` | Gateways | servers, merged per proxy and port |
 //! | visibility | `visibility` | Sidecars, `exportTo` | what each proxy sees |
 //! | proxies | `clusters`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
@@ -19,6 +20,7 @@
 mod context;
 mod delegates;
 mod destination_rule;
+mod gateway_api;
 mod gateway_hosts;
 mod gateway_listeners;
 mod gateway_routes;

@@ -2,6 +2,7 @@
 
 use super::context::{Context, texts};
 use super::destination_rule::DestinationRules;
+use super::gateway_api;
 use super::gateway_servers::{self, Gateway};
 use super::registry::Registry;
 use super::rule_names;
@@ -29,8 +30,13 @@ impl<'a> Model<'a> {
         let registry = Registry::new(&cx, diagnostics);
         let destination_rules = DestinationRules::new(&cx, diagnostics);
         let export_to = texts(&cx.mesh_config.default_virtual_service_export_to);
-        let virtual_services = VirtualServices::new(rule_names::virtual_services(&cx), &export_to);
-        let gateways = gateway_servers::istio_gateways(&cx);
+        let converted = gateway_api::convert(&cx, diagnostics);
+        let mut rules = rule_names::virtual_services(&cx);
+        rules.extend(converted.virtual_services);
+        let virtual_services = VirtualServices::new(rules, &export_to);
+        let mut gateways = gateway_servers::istio_gateways(&cx);
+        gateways.extend(converted.gateways);
+        gateways.sort_by(|a, b| (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace)));
         Model { registry, virtual_services, gateways, destination_rules, cx }
     }
 }
