@@ -13,4 +13,5 @@ pub mod routing;
 pub mod workload;
 pub mod record;
 pub mod sim;
+pub mod staging;
 pub mod report;

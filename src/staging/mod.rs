@@ -1,0 +1,16 @@
+//! From a scenario and its mesh files to what the engine is given.
+//!
+//! [`stage`] checks the scenario, replays its timeline on the objects (apply, delete, scale, patch),
+//! compiles each state of the mesh once, and looks up every name the scenario mentions. It reads no
+//! files: whoever calls it reads what [`files`] names.
+
+mod call_graph;
+mod check;
+mod near;
+mod path;
+mod references;
+mod schedule;
+mod stages;
+mod state;
+
+pub use stages::{Files, Staged, StagingInput, files, stage};

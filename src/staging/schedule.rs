@@ -1,0 +1,170 @@
+//! When the steps of a timeline happen, and the phases that they open.
+
+use crate::diagnostic::{Code, Diagnostic};
+use crate::scenario::Scenario;
+use crate::sim::Phase;
+use crate::time::{Duration, Instant};
+
+/// The times of a timeline.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Schedule {
+    /// When each step happens.
+    pub(super) steps: Vec<Instant>,
+    /// The phases, without gaps, the first from zero.
+    pub(super) phases: Vec<Phase>,
+}
+
+/// Lays out a timeline.
+pub(super) fn schedule(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> Schedule {
+    let mut invalid = |span, message: String| findings.push(Diagnostic::new(Code::ScenarioInvalid, message).at(span));
+    let mut steps = Vec::new();
+    let mut phases: Vec<Phase> = Vec::new();
+    // Where a step without `at` goes: the end of what was said so far.
+    let mut clock = Instant::ZERO;
+    let mut last = Instant::ZERO;
+    for step in &scenario.timeline {
+        let at = step.at.as_ref().map_or(clock, |at| Instant::ZERO + at.value);
+        if let Some(written) = step.at.as_ref().filter(|_| at < last) {
+            let before = last.since(Instant::ZERO);
+            invalid(
+                written.span,
+                format!("the step at {} comes after one at {before}; write steps in order of time", written.value),
+            );
+        }
+        steps.push(at);
+        last = last.max(at);
+        let ends = step.lasts.as_ref().map(|lasts| at + lasts.value);
+        clock = clock.max(ends.unwrap_or(at));
+        let Some(name) = &step.phase else { continue };
+        if let Some(open) = phases.last_mut() {
+            match open.ends {
+                Some(end) if at < end => invalid(
+                    name.span,
+                    format!(
+                        "phase `{}` begins at {}, before phase `{}` ends at {}",
+                        name.value,
+                        at.since(Instant::ZERO),
+                        open.name,
+                        end.since(Instant::ZERO)
+                    ),
+                ),
+                Some(_) => {}
+                None if at <= open.begins => invalid(
+                    name.span,
+                    format!(
+                        "phase `{}` has no length: say how long it lasts with `for`, or when `{}` begins with `at`",
+                        open.name, name.value
+                    ),
+                ),
+                None => open.ends = Some(at),
+            }
+        }
+        let note = step.note.as_ref().map(|note| note.value.clone()).unwrap_or_default();
+        phases.push(Phase { name: name.value.clone(), note, begins: at, ends });
+    }
+    let until = scenario.until.as_ref();
+    if let Some(until) = until
+        && Instant::ZERO + until.value <= last
+        && last > Instant::ZERO
+    {
+        let message = format!("the run ends at {}, before the last step at {}", until.value, last.since(Instant::ZERO));
+        invalid(until.span, message);
+    }
+    let phases = without_gaps(phases, until.map(|until| until.value));
+    let end = phases.last().and_then(|phase| phase.ends);
+    for (step, at) in scenario.timeline.iter().zip(&steps) {
+        if until.is_none() && end.is_some_and(|end| *at >= end) {
+            let message = "the step comes when the run is over".to_owned();
+            let finding = Diagnostic::new(Code::ScenarioUnused, message).at(step.span);
+            findings.push(finding.help("say with `until` how long the run goes on"));
+        }
+    }
+    Schedule { steps, phases }
+}
+
+/// Puts nameless phases where there is none, and ends the last at `until`.
+fn without_gaps(named: Vec<Phase>, until: Option<Duration>) -> Vec<Phase> {
+    let until = until.map(|until| Instant::ZERO + until);
+    let nameless = |begins, ends| Phase { begins, ends, ..Phase::default() };
+    let mut phases: Vec<Phase> = Vec::new();
+    let mut clock = Some(Instant::ZERO);
+    for mut phase in named {
+        if let Some(gap) = clock.filter(|clock| *clock < phase.begins) {
+            phases.push(nameless(gap, Some(phase.begins)));
+        }
+        if let (Some(until), ends) = (until, phase.ends)
+            && ends.is_none_or(|ends| ends > until)
+        {
+            phase.ends = Some(until);
+        }
+        clock = phase.ends;
+        phases.push(phase);
+    }
+    match (clock, until) {
+        (Some(clock), _) if phases.is_empty() => phases.push(nameless(clock, until)),
+        (Some(clock), Some(until)) if clock < until => phases.push(nameless(clock, Some(until))),
+        _ => {}
+    }
+    phases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::decode;
+    use crate::source::Sources;
+    use crate::yaml::{Limits, parse};
+
+    fn lay_out(text: &str) -> (Vec<String>, Vec<String>) {
+        let mut sources = Sources::new();
+        let file = sources.add("a.yaml", text);
+        let document = parse(&sources, file, Limits::default()).0.remove(0);
+        let (scenario, mut findings) = decode(&document);
+        assert!(findings.is_empty(), "{findings:?}");
+        let schedule = schedule(&scenario.unwrap(), &mut findings);
+        let seconds = |at: Instant| at.nanos() / 1_000_000_000;
+        let phase = |p: &Phase| {
+            format!("{}:{}..{}", p.name, seconds(p.begins), p.ends.map(|e| seconds(e).to_string()).unwrap_or_default())
+        };
+        let steps = schedule.steps.iter().map(|at| format!("@{}", seconds(*at)));
+        (steps.chain(schedule.phases.iter().map(phase)).collect(), findings.into_iter().map(|f| f.message).collect())
+    }
+
+    #[test]
+    fn phases_follow_each_other_and_leave_no_gap() {
+        for (timeline, laid_out) in [
+            ("until: 9s", ":0..9"),
+            ("timeline: []", ":0.."),
+            ("timeline: [{phase: a, for: 5s}, {phase: b}]", "@0 @5 a:0..5 b:5.."),
+            ("timeline: [{phase: a, for: 5s}, {phase: b, for: 2s}]", "@0 @5 a:0..5 b:5..7"),
+            ("{timeline: [{phase: a, for: 5s}], until: 8s}", "@0 a:0..5 :5..8"),
+            ("{timeline: [{at: 2s, phase: a}], until: 8s}", "@2 :0..2 a:2..8"),
+            ("timeline: [{phase: a, for: 5s}, {at: 2s, delete: [A/b]}, {phase: b}]", "@0 @2 @5 a:0..5 b:5.."),
+            ("timeline: [{phase: a}, {at: 2s, phase: b, for: 1s}, {at: 9s, phase: c}]", "@0 @2 @9 a:0..2 b:2..3 :3..9 c:9.."),
+            ("timeline: [{for: 5s}, {phase: b}]", "@0 @5 :0..5 b:5.."),
+        ] {
+            let (times, findings) = lay_out(timeline);
+            assert_eq!(times.join(" "), laid_out, "{timeline}");
+            assert!(findings.is_empty(), "{timeline}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn times_that_contradict_each_other_are_found() {
+        for (timeline, finding) in [
+            (
+                "timeline: [{phase: a}, {phase: b}]",
+                "phase `a` has no length: say how long it lasts with `for`, or when `b` begins with `at`",
+            ),
+            ("timeline: [{phase: a, for: 5s}, {at: 3s, phase: b}]", "phase `b` begins at 3s, before phase `a` ends at 5s"),
+            (
+                "timeline: [{at: 5s, phase: a}, {at: 3s, delete: [A/b]}]",
+                "the step at 3s comes after one at 5s; write steps in order of time",
+            ),
+            ("{timeline: [{at: 5s, phase: a}], until: 4s}", "the run ends at 4s, before the last step at 5s"),
+            ("timeline: [{phase: a, for: 5s}, {delete: [A/b]}]", "the step comes when the run is over"),
+        ] {
+            assert_eq!(lay_out(timeline).1, [finding], "{timeline}");
+        }
+    }
+}

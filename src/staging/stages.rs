@@ -1,0 +1,170 @@
+//! The states of a mesh over a timeline, compiled.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use rustc_hash::FxHashSet;
+
+use super::references::Lookup;
+use super::schedule::schedule;
+use super::state::State;
+use super::{call_graph, check, references};
+use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
+use crate::mesh::{CompileOptions, Mesh, Profile, compile};
+use crate::record::Change;
+use crate::scenario::{App, Scenario, Step, ready_made_apps};
+use crate::sim::{Phase, PlanInput, Stage};
+use crate::source::{Sources, Spanned};
+use crate::time::Instant;
+use crate::yaml::Document;
+
+/// The documents of mesh files and folders, by the path that the scenario writes.
+pub type Files = IndexMap<String, Vec<Document>>;
+
+/// Everything that staging starts from.
+#[derive(Debug, Clone, Copy)]
+pub struct StagingInput<'a> {
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// What [`files`] names.
+    pub files: &'a Files,
+    /// Documents that are there from the start without being named in the scenario.
+    pub extra: &'a [Document],
+}
+
+/// What the engine is given.
+#[derive(Debug, Clone)]
+pub struct Staged {
+    /// Applications in order of precedence: the scenario's own, then the ready-made ones.
+    pub apps: Vec<App>,
+    /// States of the mesh, ascending, the first at zero.
+    pub stages: Vec<Stage>,
+    /// Phases, ascending, without gaps.
+    pub phases: Vec<Phase>,
+    /// What the timeline changes.
+    pub changes: Vec<Change>,
+}
+
+impl Staged {
+    /// What a plan is made from.
+    #[must_use]
+    pub fn plan_input<'a>(&'a self, scenario: &'a Scenario) -> PlanInput<'a> {
+        PlanInput { scenario, apps: &self.apps, stages: &self.stages, phases: &self.phases, changes: &self.changes }
+    }
+}
+
+/// The mesh files and folders that a scenario names, in order, each as often as it is named.
+pub fn files(scenario: &Scenario) -> impl Iterator<Item = &Spanned<String>> {
+    scenario.mesh.iter().chain(scenario.timeline.iter().flat_map(|step| &step.apply))
+}
+
+/// Brings a scenario and its mesh files together. Gives every finding about either once, and what
+/// the engine needs as far as it could be made out.
+///
+/// Texts of ready-made applications join the sources.
+pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Diagnostic>) {
+    let scenario = input.scenario;
+    let mut findings = check::check(scenario);
+    let profile = profile(scenario, &mut findings);
+    let apps = applications(scenario, profile.reviews_catches_ratings_timeout, sources);
+    let schedule = schedule(scenario, &mut findings);
+    let options = CompileOptions { profile, ..CompileOptions::default() };
+
+    let namespace = scenario.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
+    let mut replay = Replay { input, state: State::new(namespace), changes: Vec::new(), findings };
+    replay.begin();
+    let mut stages = vec![];
+    let mut steps = scenario.timeline.iter().zip(&schedule.steps).peekable();
+    // What happens at zero was there from the start.
+    let mut at = Instant::ZERO;
+    loop {
+        while let Some((step, _)) = steps.next_if(|(_, when)| **when <= at) {
+            replay.step(step, at);
+        }
+        let (mesh, found) = compile(&replay.state.objects(), &options);
+        replay.findings.extend(found);
+        stages.push(Stage { at, mesh: Arc::new(mesh) });
+        let Some((_, next)) = steps.peek() else { break };
+        at = **next;
+    }
+
+    let Replay { changes, mut findings, .. } = replay;
+    let meshes: Vec<&Mesh> = stages.iter().map(|stage| stage.mesh.as_ref()).collect();
+    findings.extend(references::check(&Lookup { scenario, apps: &apps, meshes: &meshes }));
+    findings.extend(call_graph::cycles(&apps, &meshes));
+    let apps = apps.into_iter().map(|(app, _)| app).collect();
+    (Staged { apps, stages, phases: schedule.phases, changes }, each_once(findings))
+}
+
+fn profile(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> Profile {
+    let Some(version) = &scenario.istio else { return Profile::latest() };
+    Profile::of_version(version).unwrap_or_else(|| {
+        let finding =
+            Diagnostic::new(Code::ScenarioInvalid, format!("`{}` is no release of Istio", version.value)).at(version.span);
+        findings.push(finding.help("write `1.0`, `1.24` or `latest`"));
+        Profile::latest()
+    })
+}
+
+/// The applications with what brought them in. Unknown names were reported by the check.
+fn applications(scenario: &Scenario, modern: bool, sources: &mut Sources) -> Vec<(App, Option<Spanned<String>>)> {
+    let mut apps: Vec<(App, Option<Spanned<String>>)> = scenario.apps.iter().map(|app| (app.clone(), None)).collect();
+    for name in &scenario.ready_made {
+        if let Some((brought, _)) = ready_made_apps(name, modern, sources) {
+            apps.extend(brought.into_iter().map(|app| (app, Some(name.clone()))));
+        }
+    }
+    apps
+}
+
+/// The timeline being replayed.
+struct Replay<'a> {
+    input: &'a StagingInput<'a>,
+    state: State,
+    changes: Vec<Change>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Replay<'_> {
+    fn begin(&mut self) {
+        let named = self.input.scenario.mesh.iter().filter_map(|path| self.input.files.get(&path.value)).flatten();
+        let documents: Vec<Document> = named.chain(self.input.extra).cloned().collect();
+        self.state.apply(&documents, &mut self.findings);
+    }
+
+    fn step(&mut self, step: &Step, at: Instant) {
+        let documents: Vec<Document> =
+            step.apply.iter().filter_map(|path| self.input.files.get(&path.value)).flatten().cloned().collect();
+        let applied = self.state.apply(&documents, &mut self.findings);
+        self.note(at, "apply", applied);
+        for reference in &step.delete {
+            let deleted = self.state.delete(reference, &mut self.findings);
+            self.note(at, "delete", deleted);
+        }
+        for scale in &step.scale {
+            if let Some(scaled) = self.state.scale(scale, &mut self.findings) {
+                self.changes.push(Change { at, what: format!("scale {scaled} to {}", scale.replicas.value) });
+            }
+        }
+        for patch in &step.patch {
+            let patched = self.state.patch(patch, &mut self.findings);
+            self.note(at, "patch", patched);
+        }
+    }
+
+    fn note(&mut self, at: Instant, verb: &str, objects: Vec<ObjectRef>) {
+        self.changes.extend(objects.into_iter().map(|object| Change { at, what: format!("{verb} {object}") }));
+    }
+}
+
+/// One state of the mesh after the other has the same mistakes; each is told once.
+fn each_once(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen: FxHashSet<(Code, Severity, String, Option<(crate::source::FileId, u32)>)> = FxHashSet::default();
+    findings
+        .into_iter()
+        .filter(|finding| {
+            let place = finding.primary.as_ref().map(|label| (label.span.file, label.span.start));
+            seen.insert((finding.code, finding.severity, finding.message.clone(), place))
+        })
+        .collect()
+}
