@@ -15,9 +15,9 @@ crate::record! {
         pub of: Of = "of",
         /// How many there were.
         pub count: Option<Between> = "count",
-        /// How many of the traffic of the same filter without `service`, `version`, `workload`,
-        /// `label`, `status` and `flags` these are. A bare share is met if the observed share lies
-        /// within five standard deviations.
+        /// Which share these are of the traffic of the same filter without `version`, `workload`,
+        /// `label`, `status` and `flags`, or without `service` if it has none of them. Met if the
+        /// observed count lies within five standard deviations; 0% and 100% are exact.
         pub share: Option<Share> = "share",
         /// The observed count must lie in here, ends included, instead of within five deviations.
         pub within: Vec<Spanned<u64>> = "within",
@@ -34,7 +34,9 @@ crate::record! {
     }
 
     /// Which requests or calls. Without `source`, `service`, `version` and `workload` these are the
-    /// requests of clients; with any of them, the calls between services.
+    /// requests of clients; with any of them, the calls between services. Calls are counted as the
+    /// caller saw them, except with `version` or `workload` alone, where requests that arrived are
+    /// counted, retries and all.
     pub struct Of {
         /// Client.
         pub client: Option<Spanned<String>> = "client",
