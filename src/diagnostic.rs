@@ -1,7 +1,7 @@
 //! Findings: what is wrong or worth knowing about the user's files, and where.
 //!
 //! A [`Diagnostic`] is data; `report` draws it. Every kind of finding has one row in the table of
-//! [`codes!`] below: a stable code, the name it is selected by, its severity and, where `istioctl
+//! `codes!` below: a stable code, the name it is selected by, its severity and, where `istioctl
 //! analyze` or Kiali report the same thing, their code as a cross-reference.
 
 use crate::source::Span;

@@ -11,7 +11,7 @@ use ignore::WalkBuilder;
 use meshsim::diagnostic::{Code, Diagnostic};
 use meshsim::resource::{self, Decoder, Objects};
 use meshsim::source::{FileId, Sources, Span};
-use meshsim::yaml::{self, Document, Limits};
+use meshsim::yaml::{self, Document, Limits, Node};
 use rustc_hash::FxHashSet;
 
 use super::context::Context;
@@ -102,7 +102,8 @@ pub(crate) fn parse(sources: &mut Sources, file: FileId, mut each: impl FnMut(Do
     let (mut is_empty, mut origins) = (true, Vec::new());
     let mut findings = yaml::parse_each(sources, file, Limits::default(), |mut document| {
         is_empty = false;
-        origins.extend(document.origin.take().map(|origin| (document.root.span, origin)));
+        let origin = document.origin.take().or_else(|| kustomize_origin(&document.root));
+        origins.extend(origin.map(|origin| (document.root.span, origin)));
         each(document);
     });
     if is_empty && findings.is_empty() {
@@ -113,6 +114,12 @@ pub(crate) fn parse(sources: &mut Sources, file: FileId, mut each: impl FnMut(Do
         sources.set_origin(span, origin);
     }
     findings
+}
+
+/// The file that kustomize built an object from: `path: base/reviews.yaml` in an annotation.
+fn kustomize_origin(root: &Node) -> Option<String> {
+    let origin = root.get("metadata")?.get("annotations")?.get("config.kubernetes.io/origin")?.as_str()?;
+    origin.lines().find_map(|line| line.strip_prefix("path: ")).map(|path| path.trim().to_owned())
 }
 
 /// How deep to read a directory.

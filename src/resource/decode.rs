@@ -45,7 +45,7 @@ pub fn decode_mesh_config(documents: &[Document]) -> (Option<(MeshConfig, Span)>
         let root = &document.root;
         let config = match root.get("kind").and_then(Node::as_str) {
             Some("ConfigMap") => embedded_mesh_config(root, document, &mut diagnostics),
-            Some("IstioOperator") => operator_mesh_config(root, &mut diagnostics),
+            Some(kind @ "IstioOperator") => operator_mesh_config(root, kind, &mut diagnostics),
             Some(_) | None => MeshConfig::decode(root, &mut Cx::new(&mut diagnostics)).map(|config| (config, root.span)),
         };
         found = config.or(found);
@@ -111,13 +111,11 @@ impl Decoder {
         match kinds::recognise(api_version, kind) {
             Recognised::Known(row) => self.object(node, document, row, api_version),
             Recognised::NotModelled => self.not_modelled(node, kind),
-            Recognised::Foreign => {
-                if kind == "IstioOperator" {
-                    self.objects.mesh_config =
-                        operator_mesh_config(node, &mut self.diagnostics).or(self.objects.mesh_config.take());
-                }
-                *self.ignored.entry(kind.to_owned()).or_default() += 1;
-            }
+            Recognised::Foreign if is_istio_ingress(node, kind) => self.not_modelled(node, kind),
+            Recognised::Foreign => match operator_mesh_config(node, kind, &mut self.diagnostics) {
+                Some(config) => self.objects.mesh_config = Some(config),
+                None => *self.ignored.entry(kind.to_owned()).or_default() += 1,
+            },
             Recognised::Unserved { served } => {
                 let finding = Diagnostic::new(Code::UnservedVersion, format!("`{api_version}` has no kind {kind}"))
                     .effect("the object is left out")
@@ -319,6 +317,13 @@ fn nameless(node: &Node, row: &KindRow, meta: &ObjectMeta, cx: &mut Cx<'_>) {
     });
 }
 
+/// Whether an Ingress is for Istio, which then makes routes of it.
+fn is_istio_ingress(node: &Node, kind: &str) -> bool {
+    let annotated = || node.get("metadata")?.get("annotations")?.get("kubernetes.io/ingress.class")?.as_str();
+    let class = || node.get("spec")?.get("ingressClassName")?.as_str();
+    kind == "Ingress" && (annotated() == Some("istio") || class() == Some("istio"))
+}
+
 /// ConfigMap `istio`, or `istio-REVISION` of a control plane with a revision.
 fn is_mesh_config_map(name: &str) -> bool {
     name == "istio" || name.starts_with("istio-")
@@ -334,8 +339,8 @@ fn embedded_mesh_config(config_map: &Node, document: &Document, diagnostics: &mu
     Some((config, text.span))
 }
 
-fn operator_mesh_config(operator: &Node, diagnostics: &mut Vec<Diagnostic>) -> Option<(MeshConfig, Span)> {
-    let config = operator.get("spec")?.get("meshConfig")?;
+fn operator_mesh_config(operator: &Node, kind: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<(MeshConfig, Span)> {
+    let config = operator.get("spec").filter(|_| kind == "IstioOperator")?.get("meshConfig")?;
     let mut cx = Cx::new(diagnostics);
     cx.field("spec", |cx| cx.field("meshConfig", |cx| MeshConfig::decode(config, cx))).map(|decoded| (decoded, config.span))
 }
@@ -542,6 +547,36 @@ mod tests {
         );
         let (config, _) = read.objects.mesh_config.expect("the ConfigMap holds a mesh configuration");
         assert_eq!(config.root_namespace.expect("it is set").value, "mesh-root");
+    }
+
+    #[test]
+    fn the_mesh_configuration_of_an_operator_counts_and_an_ingress_for_istio_is_named() {
+        let read = read(
+            "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  meshConfig: {rootNamespace: root}\n---\n\
+             apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: a}\nspec: {ingressClassName: istio}\n---\n\
+             apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: b}\nspec: {ingressClassName: nginx}\n",
+        );
+        assert_eq!(
+            read.findings,
+            [
+                "7:7 MSH0501 Ingress default/a is not modelled",
+                "- MSH0102 kinds that do not concern routing are ignored: Ingress ×1"
+            ]
+        );
+        assert!(read.objects.mesh_config.is_some());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_slip_of_the_pen_makes_decoding_panic(at in 0_usize..1000, length in 0_usize..20, insert in "[-:{}\\[\\]&*'\",? \n~<a1]{0,6}") {
+            const VALID: &str = include_str!("../yaml/testdata/mutated.yaml");
+            let start = at % VALID.len();
+            let end = (start + length).min(VALID.len());
+            if let (Some(before), Some(after)) = (VALID.get(..start), VALID.get(end..)) {
+                let read = read(&format!("{before}{insert}{after}"));
+                proptest::prop_assert!(read.objects.items.len() + read.findings.len() > 0);
+            }
+        }
     }
 
     #[test]

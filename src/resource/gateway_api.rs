@@ -33,6 +33,7 @@ crate::record! {
         /// The old name of `tls`.
         pub backend_tls: Option<Node> = "backendTLS",
     }
+    not_modelled "defaultScope";
 
     /// A listener.
     pub struct GatewayListener {

@@ -69,7 +69,7 @@ crate::record! {
         /// The subdomain of its DNS name.
         pub subdomain: Option<Spanned<String>> = "subdomain",
     }
-    irrelevant "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostPID hostUsers imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates securityContext setHostnameAsFQDN shareProcessNamespace terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes";
+    irrelevant "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostPID hostUsers imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates securityContext setHostnameAsFQDN shareProcessNamespace terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes hostnameOverride workloadRef";
 
     /// A container of a pod.
     pub struct Container {
@@ -125,7 +125,7 @@ crate::record! {
         /// The service that governs a StatefulSet's names.
         pub service_name: Option<Spanned<String>> = "serviceName",
     }
-    irrelevant "minReadySeconds paused progressDeadlineSeconds revisionHistoryLimit strategy updateStrategy podManagementPolicy volumeClaimTemplates persistentVolumeClaimRetentionPolicy ordinals activeDeadlineSeconds backoffLimit backoffLimitPerIndex completionMode completions managedBy manualSelector maxFailedIndexes podFailurePolicy podReplacementPolicy successPolicy suspend ttlSecondsAfterFinished";
+    irrelevant "minReadySeconds paused progressDeadlineSeconds revisionHistoryLimit strategy updateStrategy podManagementPolicy volumeClaimTemplates persistentVolumeClaimRetentionPolicy ordinals activeDeadlineSeconds backoffLimit backoffLimitPerIndex completionMode completions managedBy manualSelector maxFailedIndexes podFailurePolicy podReplacementPolicy successPolicy suspend ttlSecondsAfterFinished rollbackTo templateGeneration";
 
     /// A pod's `status`, as far as endpoints need it.
     pub struct PodStatus {
@@ -136,7 +136,7 @@ crate::record! {
         /// Conditions; `Ready` decides whether the pod is an endpoint.
         pub conditions: Vec<PodCondition> = "conditions",
     }
-    irrelevant "containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP hostIPs initContainerStatuses message nominatedNodeName observedGeneration podIPs qosClass reason resize resourceClaimStatuses startTime";
+    irrelevant "containerStatuses ephemeralContainerStatuses extendedResourceClaimStatus hostIP hostIPs initContainerStatuses message nominatedNodeName observedGeneration podIPs qosClass reason resize resourceClaimStatuses startTime resources allocatedResources";
     may_be_absent "Manifests have no status; the cluster adds it.";
 
     /// One condition of a pod.
@@ -190,7 +190,7 @@ crate::record! {
         /// The zone it is in.
         pub zone: Option<Spanned<String>> = "zone",
     }
-    irrelevant "deprecatedTopology hints hostname nodeName";
+    irrelevant "deprecatedTopology hints hostname nodeName topology";
 
     /// Readiness of a slice's endpoint.
     pub struct EndpointConditions {
@@ -256,5 +256,5 @@ crate::record! {
         /// The object's `spec`, kept as it is.
         pub spec: Option<Node> = "spec",
     }
-    irrelevant "apiVersion kind metadata status data type secrets imagePullSecrets automountServiceAccountToken stringData";
+    irrelevant "apiVersion kind metadata status data type secrets imagePullSecrets automountServiceAccountToken stringData immutable";
 }

@@ -1,7 +1,7 @@
 //! From a tree of nodes to typed records, reporting every mistake instead of the first.
 //!
-//! Records are declared with [`record!`](crate::record) and closed sets of words with
-//! [`choice!`](crate::choice); both give a [`Decode`] whose findings name the path of the field, and
+//! Records are declared with [`record!`](crate::record!) and closed sets of words with
+//! [`choice!`](crate::choice!); both give a [`Decode`] whose findings name the path of the field, and
 //! a JSON Schema made from the same declaration. A wrong value leaves its field at the default and
 //! the rest of the record is still read.
 

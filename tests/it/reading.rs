@@ -45,6 +45,17 @@ no findings in 1 file
 }
 
 #[test]
+fn ordinary_objects_of_a_cluster_give_no_findings() {
+    check(&[("cluster.yaml", include_bytes!("files/cluster.yaml"))], &["cluster.yaml"])
+        .code(0)
+        .stdout_eq(str![[r#"
+no findings in 1 file
+
+"#]])
+        .stderr_eq(str![]);
+}
+
+#[test]
 fn all_unreadable_paths_are_named_at_once() {
     check(
         &[
@@ -263,6 +274,31 @@ warning[MSH0103]: unknown field `spec.prts`
   |
   = object: Service default/a
   = origin: shop/templates/service.yaml
+  = help: did you mean `ports`?
+
+1 warning in 1 file
+
+"#]])
+        .stderr_eq(str![]);
+}
+
+#[test]
+fn findings_in_kustomize_builds_name_the_file() {
+    let built = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    config.kubernetes.io/origin: |\n      path: ../base/service.yaml\nspec: {prts: []}\n";
+    let directory = files(&[]);
+    meshsim(directory.path(), &["check", "-f", "-"])
+        .stdin(built)
+        .assert()
+        .code(0)
+        .stdout_eq(str![[r#"
+warning[MSH0103]: unknown field `spec.prts`
+ --> <stdin>:8:8
+  |
+8 | spec: {prts: []}
+  |        ^^^^
+  |
+  = object: Service default/a
+  = origin: ../base/service.yaml
   = help: did you mean `ports`?
 
 1 warning in 1 file
