@@ -6,5 +6,5 @@ mod report;
 pub use expectations::evaluate;
 pub use report::{
     Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,
-    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Waterfall,
+    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Verdict, VerdictCounts, Waterfall,
 };

@@ -282,6 +282,54 @@ pub struct ExpectationVerdict {
     pub span: Span,
 }
 
+impl RunReport {
+    /// What became of an expectation. Part of a run proves nothing, so nothing is judged then.
+    #[must_use]
+    pub fn verdict(&self, expectation: &ExpectationVerdict) -> Verdict {
+        match (self.interrupted, expectation.met) {
+            (true, _) => Verdict::Skipped,
+            (_, true) => Verdict::Passed,
+            (_, false) => Verdict::Failed,
+        }
+    }
+
+    /// How many expectations passed, failed and were skipped.
+    #[must_use]
+    pub fn verdicts(&self) -> VerdictCounts {
+        let mut counts = VerdictCounts::default();
+        for expectation in &self.expectations {
+            match self.verdict(expectation) {
+                Verdict::Passed => counts.passed += 1,
+                Verdict::Failed => counts.failed += 1,
+                Verdict::Skipped => counts.skipped += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What became of an expectation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It held.
+    Passed,
+    /// It did not.
+    Failed,
+    /// The run was interrupted, so nobody knows.
+    Skipped,
+}
+
+/// Numbers of expectations by verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VerdictCounts {
+    /// Held.
+    pub passed: u64,
+    /// Did not hold.
+    pub failed: u64,
+    /// Not judged.
+    pub skipped: u64,
+}
+
 /// One request in detail: who waited for whom.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Waterfall {

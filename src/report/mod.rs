@@ -4,5 +4,11 @@
 //! function. Whether to use colours is the caller's decision.
 
 mod finding;
+#[cfg(test)]
+mod fixture;
+mod lane;
+mod names;
+mod summary;
 
 pub use finding::{findings, findings_concise, findings_summary, order};
+pub use summary::{Detail, Page, summary};

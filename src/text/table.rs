@@ -47,7 +47,14 @@ impl From<&str> for Cell {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     columns: Vec<(Column, &'static str)>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone)]
+enum Row {
+    Cells(Vec<Cell>),
+    /// A line across all columns, as it is.
+    Line(String),
 }
 
 /// Columns between two columns.
@@ -66,7 +73,12 @@ impl Table {
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut cells: Vec<Cell> = cells.into_iter().collect();
         cells.resize_with(self.columns.len(), Cell::default);
-        self.rows.push(cells);
+        self.rows.push(Row::Cells(cells));
+    }
+
+    /// Adds a line across all columns, such as a heading of the rows that follow.
+    pub fn line(&mut self, text: impl Into<String>) {
+        self.rows.push(Row::Line(text.into()));
     }
 
     /// Whether there is no row.
@@ -88,16 +100,29 @@ impl Table {
             self.write(&heads, &widths, style, indent, &mut out);
         }
         for row in &self.rows {
-            self.write(row, &widths, style, indent, &mut out);
+            match row {
+                Row::Cells(cells) => self.write(cells, &widths, style, indent, &mut out),
+                Row::Line(text) => {
+                    out.push_str(text);
+                    out.push('\n');
+                }
+            }
         }
         out
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &[Cell]> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(cells.as_slice()),
+            Row::Line(_) => None,
+        })
     }
 
     /// The width of each column; `None` for one that is empty throughout.
     fn widths(&self, available: usize) -> Vec<Option<usize>> {
         let mut widths: Vec<Option<usize>> = (0..self.columns.len())
             .map(|i| {
-                let widest = self.rows.iter().map(|row| width(&row[i].text)).max().filter(|w| *w > 0)?;
+                let widest = self.cells().map(|cells| width(&cells[i].text)).max().filter(|w| *w > 0)?;
                 Some(widest.max(width(self.columns[i].1)))
             })
             .collect();

@@ -1,0 +1,234 @@
+//! A waterfall laid out in lanes: one for each call or piece of work, with what held it up inside.
+//!
+//! The terminal and the chart draw the same lanes; what they have in common is decided here: where
+//! waiting ends and orphaned work begins, which timeout cut what short, and where the time went.
+
+use crate::record::{Segment, SegmentKind, Waterfall};
+use crate::time::{Duration, Instant};
+
+/// One lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lane {
+    /// Depth; 0 is the client.
+    pub depth: u32,
+    /// Who, such as `productpage-v1 → reviews`.
+    pub who: String,
+    /// A call or work.
+    pub kind: SegmentKind,
+    /// Beginning.
+    pub begins: Instant,
+    /// End.
+    pub ends: Instant,
+    /// When the last caller up the chain had gone; the end if all stayed.
+    pub awaited_until: Instant,
+    /// Status and flags, in words.
+    pub result: String,
+    /// Delays, back-offs and queues within.
+    pub holds: Vec<Hold>,
+    /// When a timeout of this call fired.
+    pub timeout: Option<Instant>,
+    /// The lane of the caller.
+    parent: Option<usize>,
+}
+
+/// Something that held a call up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// What.
+    pub kind: SegmentKind,
+    /// Beginning.
+    pub begins: Instant,
+    /// End.
+    pub ends: Instant,
+}
+
+/// A stretch of the request's time and who was waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Beginning.
+    pub begins: Instant,
+    /// End.
+    pub ends: Instant,
+    /// Index of the lane at the end of the chain of waiting.
+    pub lane: usize,
+    /// What held that lane up, if anything.
+    pub hold: Option<SegmentKind>,
+    /// Index of the lane whose timeout ended the stretch.
+    pub cut_by: Option<usize>,
+}
+
+/// What a hold or segment is called.
+pub(super) const fn word(kind: SegmentKind) -> &'static str {
+    match kind {
+        SegmentKind::Call => "waiting for the answer",
+        SegmentKind::Work => "working",
+        SegmentKind::FaultDelay => "fault delay",
+        SegmentKind::BackOff => "retry back-off",
+        SegmentKind::Queue => "queueing",
+        SegmentKind::Timeout => "timeout",
+    }
+}
+
+/// The lanes of a waterfall, callers before callees.
+pub(super) fn lanes(waterfall: &Waterfall) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for segment in &waterfall.segments {
+        let parent = (0..lanes.len()).rev().find(|i| lanes[*i].depth < segment.depth);
+        match segment.kind {
+            SegmentKind::Call | SegmentKind::Work => lanes.push(lane(segment, parent, &lanes)),
+            SegmentKind::Timeout => {
+                if let Some(call) = timed_out(&lanes, segment) {
+                    lanes[call].timeout = Some(segment.begins);
+                }
+            }
+            SegmentKind::FaultDelay | SegmentKind::BackOff | SegmentKind::Queue => {
+                if let Some(held) = parent.or(lanes.len().checked_sub(1)) {
+                    lanes[held].holds.push(Hold { kind: segment.kind, begins: segment.begins, ends: segment.ends });
+                }
+            }
+        }
+    }
+    lanes
+}
+
+fn lane(segment: &Segment, parent: Option<usize>, lanes: &[Lane]) -> Lane {
+    let caller_left = parent.map_or(Instant::from_nanos(u64::MAX), |i| lanes[i].ends.min(lanes[i].awaited_until));
+    Lane {
+        depth: segment.depth,
+        who: segment.who.clone(),
+        kind: segment.kind,
+        begins: segment.begins,
+        ends: segment.ends,
+        awaited_until: segment.ends.min(caller_left).max(segment.begins),
+        result: segment.result.clone(),
+        holds: Vec::new(),
+        timeout: None,
+        parent,
+    }
+}
+
+/// The call that a timeout ended: the last one at its depth or above that ended at that moment.
+fn timed_out(lanes: &[Lane], timeout: &Segment) -> Option<usize> {
+    let fits = |lane: &Lane| lane.kind == SegmentKind::Call && lane.depth <= timeout.depth;
+    let ended_then = (0..lanes.len()).rev().find(|i| fits(&lanes[*i]) && lanes[*i].ends == timeout.begins);
+    ended_then.or_else(|| (0..lanes.len()).rev().find(|i| fits(&lanes[*i])))
+}
+
+/// Where the time of the request went: stretches from its beginning to its end.
+pub(super) fn stretches(lanes: &[Lane]) -> Vec<Stretch> {
+    let mut out = Vec::new();
+    if let Some(root) = lanes.first() {
+        spend(lanes, 0, root.begins, root.ends, &mut out);
+    }
+    for stretch in &mut out {
+        // The timeout nearest to the work explains it best; those above fire because of it.
+        stretch.cut_by = chain(lanes, stretch.lane).find(|i| lanes[*i].timeout == Some(stretch.ends));
+    }
+    out
+}
+
+/// A lane and its callers, upwards.
+fn chain(lanes: &[Lane], lane: usize) -> impl Iterator<Item = usize> + '_ {
+    std::iter::successors(Some(lane), |i| lanes[*i].parent)
+}
+
+/// Splits the time of one lane among its callees. It waits for the callee that ends last, then
+/// before that one began for another, and so on.
+fn spend(lanes: &[Lane], lane: usize, begins: Instant, ends: Instant, out: &mut Vec<Stretch>) {
+    let mut pieces: Vec<(usize, Instant, Instant)> = Vec::new();
+    let mut until = ends;
+    while until > begins {
+        let callees = (lane + 1..lanes.len()).filter(|i| lanes[*i].parent == Some(lane) && lanes[*i].begins < until);
+        let last = callees.filter(|i| lanes[*i].ends > begins).max_by_key(|i| (lanes[*i].ends.min(until), *i));
+        let Some(last) = last else { break };
+        let from = lanes[last].begins.max(begins);
+        pieces.push((last, from, lanes[last].ends.min(until)));
+        until = from;
+    }
+    let mut now = begins;
+    for (callee, from, to) in pieces.into_iter().rev() {
+        own(&lanes[lane], lane, now, from, out);
+        spend(lanes, callee, from, to, out);
+        now = to;
+    }
+    own(&lanes[lane], lane, now, ends, out);
+}
+
+/// Time that a lane spent on itself, split at its holds.
+fn own(lane: &Lane, index: usize, begins: Instant, ends: Instant, out: &mut Vec<Stretch>) {
+    let mut now = begins;
+    while now < ends {
+        let hold = lane.holds.iter().find(|hold| hold.begins <= now && now < hold.ends);
+        let next = lane.holds.iter().map(|hold| hold.begins).filter(|at| *at > now).min();
+        let until = hold.map_or(next.unwrap_or(ends), |hold| hold.ends).min(ends);
+        out.push(Stretch { begins: now, ends: until, lane: index, hold: hold.map(|hold| hold.kind), cut_by: None });
+        now = until;
+    }
+}
+
+/// Work that went on after everybody who wanted it had gone, summed over the lanes at the ends of
+/// the chains, and when the last of it ended.
+pub(super) fn orphaned(lanes: &[Lane]) -> Option<(Duration, Instant)> {
+    let leaf = |i: usize| !lanes.iter().any(|lane| lane.parent == Some(i));
+    let mut sum = Duration::ZERO;
+    let mut last = Instant::ZERO;
+    for (_, lane) in lanes.iter().enumerate().filter(|(i, lane)| leaf(*i) && lane.ends > lane.awaited_until) {
+        sum = sum + lane.ends.since(lane.awaited_until);
+        last = last.max(lane.ends);
+    }
+    (!sum.is_zero()).then_some((sum, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    fn secs(stretches: &[Stretch]) -> Vec<(u64, usize, Option<SegmentKind>, Option<usize>)> {
+        stretches.iter().map(|s| (s.ends.since(s.begins).millis(), s.lane, s.hold, s.cut_by)).collect()
+    }
+
+    #[test]
+    fn the_cascade_is_two_fault_delays_each_cut_by_a_timeout() {
+        let lanes = lanes(&fixture::cascade().waterfall.unwrap());
+        assert_eq!(lanes.len(), 6);
+        let delay = Some(SegmentKind::FaultDelay);
+        assert_eq!(secs(&stretches(&lanes)), [(3_000, 3, delay, Some(2)), (3_000, 5, delay, Some(4))]);
+        let (sum, last) = orphaned(&lanes).unwrap();
+        assert_eq!((sum.millis(), last.nanos() / 1_000_000), (8_000, 160_000));
+    }
+
+    #[test]
+    fn of_parallel_calls_the_one_that_ends_last_is_waited_for() {
+        let segment = |depth, who: &str, kind, begins: u64, ends: u64| Segment {
+            depth,
+            who: who.to_owned(),
+            kind,
+            begins: Instant::from_nanos(begins * 1_000_000),
+            ends: Instant::from_nanos(ends * 1_000_000),
+            result: String::new(),
+            orphaned: false,
+        };
+        let waterfall = Waterfall {
+            segments: vec![
+                segment(0, "client → a", SegmentKind::Call, 0, 100),
+                segment(1, "a → fast", SegmentKind::Call, 10, 30),
+                segment(1, "a → slow", SegmentKind::Call, 10, 80),
+                segment(2, "slow", SegmentKind::Queue, 20, 50),
+            ],
+            ..Waterfall::default()
+        };
+        let lanes = lanes(&waterfall);
+        assert_eq!(
+            secs(&stretches(&lanes)),
+            [
+                (10, 0, None, None),
+                (10, 2, None, None),
+                (30, 2, Some(SegmentKind::Queue), None),
+                (30, 2, None, None),
+                (20, 0, None, None)
+            ]
+        );
+        assert_eq!(orphaned(&lanes), None);
+    }
+}
