@@ -6,6 +6,7 @@
 //! a cluster that does not exist and answers 503), and a finding says so. Everything keeps its
 //! origin.
 
+pub mod admission;
 pub mod cluster;
 mod compile;
 pub mod host;

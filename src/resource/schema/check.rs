@@ -95,6 +95,11 @@ fn apply(rule: Rule, node: &Node, path: &str, cx: &mut Cx<'_>) {
                 undecodable(cx, node.span, format_args!("`{path}`: `{word}` is not a known value; {hint}"));
             }
         }
+        Rule::Base64 => {
+            if node.as_str().is_some_and(|text| !is_base64(text)) {
+                undecodable(cx, node.span, format_args!("`{path}` is not base64"));
+            }
+        }
         Rule::Range(low, high) => number(node, |n| {
             if !(low..=high).contains(&n) {
                 violation(cx, node.span, format_args!("`{path}` must be between {low} and {high}, not {n}"));
@@ -167,6 +172,12 @@ fn duplicates(items: &[Node], fields: &str, mut report: impl FnMut(&Node)) {
             report(item);
         }
     }
+}
+
+fn is_base64(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+    text.len() % 4 == 0 && text.len() - body.len() <= 2 && body.chars().all(alphabet)
 }
 
 fn is_gateway_duration(text: &str) -> bool {

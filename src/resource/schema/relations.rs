@@ -20,20 +20,19 @@ fn has(node: &Node, field: &str) -> bool {
     node.get(field).is_some_and(|n| !n.is_null())
 }
 
-pub(super) fn base64(node: &Node, report: &mut Report<'_>) {
-    let Some(text) = node.as_str() else { return };
-    let body = text.trim_end_matches('=');
-    let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
-    if text.len() % 4 != 0 || text.len() - body.len() > 2 || !body.chars().all(alphabet) {
-        report(node.span, "not base64");
-    }
-}
-
+/// Labels of `type.istio.io` selectors: no wildcards in keys and values.
 pub(super) fn no_wildcard_labels(node: &Node, report: &mut Report<'_>) {
     for (key, value) in node.entries().unwrap_or_default() {
         if key.value.is_empty() || key.value.contains('*') {
             report(key.span, "the key of a label may not be empty or hold a wildcard");
         }
+    }
+    no_wildcard_values(node, report);
+}
+
+/// Labels of `networking.istio.io` selectors: no wildcards in values.
+pub(super) fn no_wildcard_values(node: &Node, report: &mut Report<'_>) {
+    for (_, value) in node.entries().unwrap_or_default() {
         match value.as_str() {
             Some(text) if text.contains('*') => report(value.span, "the value of a label may not hold a wildcard"),
             Some(text) if text.chars().count() > 63 => report(value.span, "the value of a label has at most 63 characters"),

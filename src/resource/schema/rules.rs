@@ -20,6 +20,8 @@ pub(super) enum Rule {
     AtMostOne(&'static str),
     /// The string is one of these words. Anything else does not decode either.
     Word(&'static str),
+    /// The string is base64. Anything else does not decode either.
+    Base64,
     /// The number lies in here.
     Range(i64, i64),
     /// The number fits its type. Anything else does not decode either.
@@ -99,7 +101,7 @@ const VIRTUAL_SERVICE: &[Row] = &[
     ("http[].directResponse", &[Required("status")]),
     ("http[].directResponse.status", &[U32]),
     ("http[].directResponse.body", &[AtMostOne("string bytes")]),
-    ("http[].directResponse.body.bytes", &[Holds(holds::base64)]),
+    ("http[].directResponse.body.bytes", &[Rule::Base64]),
     ("http[].corsPolicy.unmatchedPreflights", &[Word("UNSPECIFIED FORWARD IGNORE")]),
     ("tls[]", &[Required("match")]),
     ("tls[].match[]", &[Required("sniHosts")]),
@@ -214,7 +216,7 @@ const SERVICE_ENTRY: &[Row] = &[
     ("endpoints[]", &[Holds(holds::workload_entry)]),
     ("endpoints[].ports.*", &[U32, PORT]),
     ("endpoints[].weight", &[U32]),
-    ("workloadSelector.labels", &[Items(0, 256), Holds(holds::no_wildcard_labels)]),
+    ("workloadSelector.labels", &[Items(0, 256), Holds(holds::no_wildcard_values)]),
 ];
 
 const WORKLOAD_ENTRY: &[Row] =
@@ -227,7 +229,7 @@ const SIDECAR: &[Row] = &[
     ("egress[].captureMode ingress[].captureMode", &[Word("DEFAULT IPTABLES NONE")]),
     ("outboundTrafficPolicy.mode", &[Word("REGISTRY_ONLY ALLOW_ANY")]),
     ("outboundTrafficPolicy.egressProxy", &[Required("host")]),
-    ("workloadSelector.labels", &[Items(0, 256), Holds(holds::no_wildcard_labels)]),
+    ("workloadSelector.labels", &[Items(0, 256), Holds(holds::no_wildcard_values)]),
     ("ingress[].tls.mode", &[Word("PASSTHROUGH SIMPLE MUTUAL AUTO_PASSTHROUGH ISTIO_MUTUAL OPTIONAL_MUTUAL")]),
     (
         "inboundConnectionPool.tcp.connectTimeout inboundConnectionPool.tcp.maxConnectionDuration \
