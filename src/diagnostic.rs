@@ -140,6 +140,21 @@ impl Diagnostic {
     }
 }
 
+/// The findings without those of the webhook that repeat what the schema says at the same place.
+#[must_use]
+pub fn without_repeats(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let schema = [Code::SchemaRule, Code::MissingField, Code::WrongType, Code::InvalidValue];
+    let places: std::collections::BTreeSet<Span> = findings
+        .iter()
+        .filter(|finding| schema.contains(&finding.code))
+        .filter_map(|finding| finding.primary.as_ref().map(|label| label.span))
+        .collect();
+    let repeats = |finding: &Diagnostic| {
+        finding.code == Code::RejectedObject && finding.primary.as_ref().is_some_and(|label| places.contains(&label.span))
+    };
+    findings.into_iter().filter(|finding| !repeats(finding)).collect()
+}
+
 /// Declares the table of codes: variant, stable code, selectable name, severity, IST
 /// cross-references, one sentence.
 macro_rules! codes {

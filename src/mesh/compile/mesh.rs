@@ -6,6 +6,7 @@ use super::proxy_routing;
 use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
+use crate::mesh::admission;
 use crate::mesh::ids::{ProxyId, WorkloadId};
 use crate::mesh::profile::Profile;
 use crate::mesh::proxy::{Proxy, ProxySpec};
@@ -85,8 +86,9 @@ pub struct DescribedEndpoints {
 /// Compiles objects into a mesh.
 #[must_use]
 pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagnostic>) {
-    let mut diagnostics = Vec::new();
-    let model = Model::new(Context::new(objects, options), &mut diagnostics);
+    // What the webhook refuses is no part of the mesh.
+    let (objects, mut diagnostics) = admission::admit(objects, &options.profile);
+    let model = Model::new(Context::new(&objects, options), &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
     let mut proxies = Vec::new();
