@@ -44,17 +44,36 @@ pub(super) struct Hold {
 
 /// A stretch of the request's time and who was waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch {
+struct Stretch {
     /// Beginning.
-    pub begins: Instant,
+    begins: Instant,
     /// End.
-    pub ends: Instant,
+    ends: Instant,
     /// Index of the lane at the end of the chain of waiting.
-    pub lane: usize,
+    lane: usize,
     /// What held that lane up, if anything.
-    pub hold: Option<SegmentKind>,
+    hold: Option<SegmentKind>,
     /// Index of the lane whose timeout ended the stretch.
-    pub cut_by: Option<usize>,
+    cut_by: Option<usize>,
+}
+
+/// One or several equal stretches, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// How many.
+    pub times: u64,
+    /// How long each took.
+    pub length: Duration,
+    /// What happened.
+    pub text: String,
+}
+
+impl Told {
+    /// `6.000 s`, `2 × 3.000 s`.
+    pub(super) fn amount(&self) -> String {
+        let length = crate::text::duration(self.length);
+        if self.times == 1 { length } else { format!("{} × {length}", self.times) }
+    }
 }
 
 /// What a hold or segment is called.
@@ -115,7 +134,7 @@ fn timed_out(lanes: &[Lane], timeout: &Segment) -> Option<usize> {
 }
 
 /// Where the time of the request went: stretches from its beginning to its end.
-pub(super) fn stretches(lanes: &[Lane]) -> Vec<Stretch> {
+fn stretches(lanes: &[Lane]) -> Vec<Stretch> {
     let mut out = Vec::new();
     if let Some(root) = lanes.first() {
         spend(lanes, 0, root.begins, root.ends, &mut out);
@@ -125,6 +144,33 @@ pub(super) fn stretches(lanes: &[Lane]) -> Vec<Stretch> {
         stretch.cut_by = chain(lanes, stretch.lane).find(|i| lanes[*i].timeout == Some(stretch.ends));
     }
     out
+}
+
+/// Where the time went, in words. What happened several times in a row is told once.
+pub(super) fn told(lanes: &[Lane]) -> Vec<Told> {
+    let mut out: Vec<Told> = Vec::new();
+    for stretch in stretches(lanes) {
+        let told = Told { times: 1, length: stretch.ends.since(stretch.begins), text: words(&stretch, lanes) };
+        match out.last_mut() {
+            Some(last) if last.length == told.length && last.text == told.text => last.times += 1,
+            _ => out.push(told),
+        }
+    }
+    out
+}
+
+fn words(stretch: &Stretch, lanes: &[Lane]) -> String {
+    let lane = &lanes[stretch.lane];
+    let what = match stretch.hold {
+        Some(kind) => format!("{} of {}", word(kind), lane.who),
+        None if lane.kind == SegmentKind::Work => format!("{} working", lane.who),
+        None => lane.who.clone(),
+    };
+    match stretch.cut_by {
+        Some(cut) if cut == stretch.lane => format!("{what}, ended by its timeout"),
+        Some(cut) => format!("{what}, until {} timed out", lanes[cut].who),
+        None => what,
+    }
 }
 
 /// A lane and its callers, upwards.
@@ -194,6 +240,8 @@ mod tests {
         assert_eq!(lanes.len(), 6);
         let delay = Some(SegmentKind::FaultDelay);
         assert_eq!(secs(&stretches(&lanes)), [(3_000, 3, delay, Some(2)), (3_000, 5, delay, Some(4))]);
+        let told: Vec<String> = told(&lanes).iter().map(|told| format!("{} {}", told.amount(), told.text)).collect();
+        assert_eq!(told, ["2 × 3.000 s fault delay of reviews-v2 → ratings, until productpage-v1 → reviews timed out"]);
         let (sum, last) = orphaned(&lanes).unwrap();
         assert_eq!((sum.millis(), last.nanos() / 1_000_000), (8_000, 160_000));
     }

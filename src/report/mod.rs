@@ -3,6 +3,7 @@
 //! Each format has a file, private structs of its own where it has a schema, and one public
 //! function. Whether to use colours is the caller's decision.
 
+pub mod charts;
 mod finding;
 #[cfg(test)]
 mod fixture;

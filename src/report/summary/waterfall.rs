@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{Detail, MANY, Page};
-use crate::record::{RunReport, SegmentKind, Waterfall};
-use crate::report::lane::{Lane, Stretch, lanes, orphaned, stretches, word};
-use crate::text::{Ink, clock, duration, plural, shortened, width};
+use crate::record::{RunReport, Waterfall};
+use crate::report::lane::{Lane, lanes, orphaned, told, word};
+use crate::text::{Cell, Column, Ink, Table, clock, duration, plural, shortened, width};
 use crate::time::{Duration, Instant};
 
 const WAITING: char = '█';
@@ -141,24 +141,20 @@ fn legend(lanes: &[Lane], page: &Page<'_>) -> String {
 
 /// The stretches of time that made the answer late, and the work that outlived it.
 fn where_it_went(waterfall: &Waterfall, lanes: &[Lane], page: &Page<'_>) -> String {
-    let stretches = stretches(lanes);
-    if stretches.is_empty() {
+    let told = told(lanes);
+    if told.is_empty() {
         return String::new();
     }
-    let answered = waterfall.ends.since(waterfall.begins);
-    let mut out = format!("  where the {} went:\n", duration(answered));
-    let shown = if page.detail == Detail::Compact { stretches.len().min(MANY) } else { stretches.len() };
-    for stretch in &stretches[..shown] {
-        let length = duration(stretch.ends.since(stretch.begins));
-        let lines = crate::text::wrapped(&words(stretch, lanes), page.style.width.saturating_sub(16));
-        for (i, line) in lines.iter().enumerate() {
-            let length = if i == 0 { length.as_str() } else { "" };
-            let _ = writeln!(out, "    {length:>9}  {line}");
-        }
+    let mut out = format!("  where the {} went:\n", duration(waterfall.ends.since(waterfall.begins)));
+    let shown = if page.detail == Detail::Compact { told.len().min(MANY) } else { told.len() };
+    let mut table = Table::new(&[(Column::Number, ""), (Column::Flexible, "")]);
+    for told in &told[..shown] {
+        table.row([Cell::new(Ink::Strong, told.amount()), told.text.clone().into()]);
     }
-    if shown < stretches.len() {
-        let _ = writeln!(out, "               … {} more", plural((stretches.len() - shown) as u64, "stretch"));
+    if shown < told.len() {
+        table.row([Cell::default(), format!("… {} more", plural((told.len() - shown) as u64, "stretch")).into()]);
     }
+    out.push_str(&table.render(page.style, 4));
     if let Some((sum, last)) = orphaned(lanes) {
         let text = format!(
             "{} of work that nobody waited for, the last of it until {} after the request",
@@ -170,18 +166,4 @@ fn where_it_went(waterfall: &Waterfall, lanes: &[Lane], page: &Page<'_>) -> Stri
         }
     }
     out
-}
-
-fn words(stretch: &Stretch, lanes: &[Lane]) -> String {
-    let lane = &lanes[stretch.lane];
-    let what = match stretch.hold {
-        Some(kind) => format!("{} of {}", word(kind), lane.who),
-        None if lane.kind == SegmentKind::Work => format!("{} working", lane.who),
-        None => lane.who.clone(),
-    };
-    match stretch.cut_by.map(|i| &lanes[i]) {
-        Some(cut) if std::ptr::eq(cut, lane) => format!("{what}, ended by its timeout"),
-        Some(cut) => format!("{what}, until {} timed out after {}", cut.who, duration(cut.ends.since(cut.begins))),
-        None => what,
-    }
 }

@@ -1,0 +1,96 @@
+//! From a scene to bytes, by plotters.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::palette::Colour;
+use super::scene::{Anchor, Label, Scene, Shape};
+
+/// The fonts that a viewer is asked for. With the feature `png` the font that is built in goes by
+/// this name.
+const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
+
+/// What plotters calls the size of a font is the height of a line, this many times the size.
+const LINE: f64 = 1.24;
+
+impl Scene {
+    /// The scene as an SVG document.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        #[cfg(feature = "png")]
+        super::font::register(FONTS);
+        let mut out = String::new();
+        {
+            let backend = SVGBackend::with_string(&mut out, (self.width.unsigned_abs(), self.height.unsigned_abs()));
+            draw(self, &backend.into_drawing_area(), 1);
+        }
+        // A title is what a screen reader says; plotters has none.
+        let title = format!("<title>{}</title>\n", escaped(&self.title));
+        if let Some(after_root) = out.find(">\n") {
+            out.insert_str(after_root + 2, &title);
+        }
+        out
+    }
+
+    /// The scene as a PNG image with twice as many pixels in each direction.
+    #[cfg(feature = "png")]
+    #[must_use]
+    pub fn png(&self) -> Vec<u8> {
+        const SCALE: i32 = 2;
+        super::font::register(FONTS);
+        let (width, height) = ((self.width * SCALE).unsigned_abs(), (self.height * SCALE).unsigned_abs());
+        let mut pixels = vec![0; (width * height * 3) as usize];
+        draw(self, &BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), SCALE);
+        super::font::encode(width, height, &pixels)
+    }
+}
+
+/// Draws all shapes, enlarged by a factor.
+fn draw<B: DrawingBackend>(scene: &Scene, page: &DrawingArea<B, Shift>, scale: i32) {
+    let at = |(x, y): (i32, i32)| (x * scale, y * scale);
+    let all = |points: &[(i32, i32)]| points.iter().map(|point| at(*point)).collect::<Vec<_>>();
+    for shape in &scene.shapes {
+        let drawn = match shape {
+            Shape::Rect(area, colour) => {
+                let corners = [at((area.left, area.top)), at((area.right, area.bottom))];
+                page.draw(&Rectangle::new(corners, style(*colour).filled()))
+            }
+            Shape::Path(points, colour, width) => {
+                page.draw(&PathElement::new(all(points), style(*colour).stroke_width(width * scale.unsigned_abs())))
+            }
+            Shape::Polygon(points, colour) => page.draw(&Polygon::new(all(points), style(*colour))),
+            Shape::Dot(centre, radius, colour) => page.draw(&Circle::new(at(*centre), radius * scale, style(*colour).filled())),
+            Shape::Text(label) => page.draw(&Text::new(label.text.clone(), at(label.at), text_style(label, scale))),
+        };
+        assert!(drawn.is_ok(), "drawing into memory with a registered font cannot fail");
+    }
+    assert!(page.present().is_ok(), "presenting in memory cannot fail");
+}
+
+fn style(colour: Colour) -> ShapeStyle {
+    colour_of(colour).into()
+}
+
+fn colour_of(colour: Colour) -> RGBAColor {
+    let (r, g, b) = colour.rgb;
+    RGBColor(r, g, b).mix(f64::from(colour.opacity) / 100.0)
+}
+
+fn text_style(label: &Label, scale: i32) -> TextStyle<'static> {
+    let weight = if label.bold { FontStyle::Bold } else { FontStyle::Normal };
+    let font = FontDesc::new(FontFamily::Name(FONTS), f64::from(label.size * scale) * LINE, weight);
+    let horizontal = match label.anchor {
+        Anchor::Start => HPos::Left,
+        Anchor::Middle => HPos::Center,
+        Anchor::End => HPos::Right,
+    };
+    TextStyle {
+        color: colour_of(label.colour).to_backend_color(),
+        ..TextStyle::from(font).pos(Pos::new(horizontal, VPos::Center))
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
