@@ -7,9 +7,11 @@ pub mod charts;
 mod finding;
 #[cfg(test)]
 mod fixture;
+mod json;
 mod lane;
 mod names;
 mod summary;
 
 pub use finding::{findings, findings_concise, findings_summary, order};
+pub use json::{RUN_SCHEMA, result_schema, run_json};
 pub use summary::{Detail, Page, summary};
