@@ -39,7 +39,8 @@ pub struct Cluster {
     pub warm_up: Option<WarmUp>,
     /// Retry budget; replaces the limit on retries.
     pub retry_budget: Option<RetryBudget>,
-    /// Endpoints by locality and priority; shared by clusters that have the same.
+    /// Endpoints by locality and priority; shared by clusters that have the same. Where the client
+    /// dials addresses itself ([`Discovery::OriginalDst`]), those that the service's name leads to.
     pub localities: Arc<[LocalityEndpoints]>,
     /// The DestinationRule or subset that shaped it, or the service.
     pub origin: Origin,
@@ -73,13 +74,13 @@ pub enum Balancer {
     Random,
     /// Ring hash.
     RingHash {
-        /// Fewest entries of the ring.
-        ring_min: u64,
+        /// Fewest entries of the ring; `None` is Envoy's 1024.
+        ring_min: Option<u64>,
     },
     /// Maglev.
     Maglev {
-        /// Size of the table.
-        table: u64,
+        /// Size of the table; `None` is Envoy's 65537.
+        table: Option<u64>,
     },
     /// The address that the client dialled.
     Passthrough,

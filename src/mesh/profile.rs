@@ -34,6 +34,15 @@ pub struct Profile {
     pub reviews_catches_ratings_timeout: bool,
     /// Whether panic mode is off where outlier detection asks for no minimum (since 1.3).
     pub panic_off: bool,
+    /// Limits of clusters whose policy names none: connections, pending requests, requests, retries
+    /// (1024 until 1.3, none since).
+    pub default_limit: u32,
+    /// Whether `consecutiveErrors` is the threshold of gateway failures, with the 5xx detector off
+    /// (until 1.6; ignored since).
+    pub consecutive_errors: bool,
+    /// Whether proxies are told of endpoints that are not ready, and never send to them (since 1.31;
+    /// before, they were not told).
+    pub unready_endpoints: bool,
     /// Whether a single ejection is allowed beyond the percentage (Envoy until 1.27).
     pub always_eject_one: bool,
     /// Whether a mirrored request's host gets the suffix `-shadow` (until 1.27).
@@ -77,6 +86,9 @@ const V1_0: Profile = Profile {
     protocol_sniffing: false,
     reviews_catches_ratings_timeout: false,
     panic_off: false,
+    default_limit: 1024,
+    consecutive_errors: true,
+    unready_endpoints: false,
     always_eject_one: true,
     shadow_suffix: true,
 };
@@ -98,13 +110,17 @@ const V1_2: Profile = Profile { name: "1.2", host_picks_max: 5, ..V1_1 };
 const V1_3: Profile =
     Profile { name: "1.3", protocol_sniffing: true, reviews_catches_ratings_timeout: true, panic_off: true, ..V1_2 };
 
-const V1_5: Profile = Profile { name: "1.5", auto_mtls: true, ..V1_3 };
+const V1_4: Profile = Profile { name: "1.4", default_limit: u32::MAX, ..V1_3 };
+
+const V1_5: Profile = Profile { name: "1.5", auto_mtls: true, ..V1_4 };
 
 const V1_6: Profile =
     Profile { name: "1.6", default_retries: DefaultRetries { attempts: 2, on: ON_LATEST }, explicit_retry_on: ON_LATEST, ..V1_5 };
 
+const V1_7: Profile = Profile { name: "1.7", consecutive_errors: false, ..V1_6 };
+
 // Envoy 1.18 tells unknown clusters (NC) from missing routes (NR).
-const V1_10: Profile = Profile { name: "1.10", unknown_cluster_flag: "NC", ..V1_6 };
+const V1_10: Profile = Profile { name: "1.10", unknown_cluster_flag: "NC", ..V1_7 };
 
 const V1_14: Profile = Profile { name: "1.14", default_balancer: DefaultBalancer::LeastRequest, ..V1_10 };
 
@@ -117,7 +133,9 @@ const V1_24: Profile = Profile { name: "1.24", retry_codes: &[], ..V1_20 };
 
 const V1_28: Profile = Profile { name: "1.28", shadow_suffix: false, ..V1_24 };
 
-const LATEST: Profile = Profile { name: "latest", ..V1_28 };
+const V1_31: Profile = Profile { name: "1.31", unready_endpoints: true, ..V1_28 };
+
+const LATEST: Profile = Profile { name: "latest", ..V1_31 };
 
 /// Releases at which something changed, ascending, with the minor version they begin at.
 const TABLE: &[(u32, Profile)] = &[
@@ -125,14 +143,17 @@ const TABLE: &[(u32, Profile)] = &[
     (1, V1_1),
     (2, V1_2),
     (3, V1_3),
+    (4, V1_4),
     (5, V1_5),
     (6, V1_6),
+    (7, V1_7),
     (10, V1_10),
     (14, V1_14),
     (15, V1_15),
     (20, V1_20),
     (24, V1_24),
     (28, V1_28),
+    (31, V1_31),
 ];
 
 impl Profile {
@@ -168,9 +189,10 @@ mod tests {
     fn a_version_has_the_behaviour_of_the_last_change_before_it() {
         for (version, name) in [
             ("1.0", "1.0"),
-            ("1.4.2", "1.3"),
+            ("1.4.2", "1.4"),
+            ("1.8", "1.7"),
             ("istio-1.13", "1.10"),
-            ("1.99", "1.28"),
+            ("1.99", "1.31"),
             ("istio-1.24+", "1.24"),
             ("latest", "latest"),
         ] {

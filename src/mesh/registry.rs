@@ -30,6 +30,8 @@ pub struct Service {
     pub created: String,
     /// Labels of the pods behind it; empty if endpoints are given otherwise.
     pub selector: Vec<(String, String)>,
+    /// Whether clients prefer endpoints close to them (`trafficDistribution`).
+    pub prefers_close: bool,
     /// Whether pods that are not ready are endpoints as well.
     pub publish_not_ready: bool,
     /// The object.

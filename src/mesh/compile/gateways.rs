@@ -141,6 +141,7 @@ impl Added {
             export_to: vec!["*".to_owned()],
             created: String::new(),
             selector: self.labels.clone(),
+            prefers_close: false,
             publish_not_ready: false,
             origin: self.origin,
         }

@@ -1,5 +1,6 @@
 //! The whole compilation: which passes run in which order, and what comes out.
 
+use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::model::Model;
 use super::proxy_routing;
@@ -91,9 +92,10 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let model = Model::new(Context::new(&objects, options), &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
+    let mut clusters = ClusterBuilder::new(&model);
     let mut proxies = Vec::new();
     for (spec, workload) in &specs {
-        proxies.push(proxy(&scopes.view(spec), *workload, &mut diagnostics));
+        proxies.push(proxy(&scopes.view(spec), *workload, &mut clusters, &mut diagnostics));
     }
     let Model { registry, .. } = model;
     let mesh = Mesh {
@@ -107,8 +109,13 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     (mesh, diagnostics)
 }
 
-fn proxy(view: &ProxyView<'_>, workload: Option<WorkloadId>, diagnostics: &mut Vec<Diagnostic>) -> Proxy {
-    let clusters: Vec<std::sync::Arc<crate::mesh::cluster::Cluster>> = Vec::new();
+fn proxy<'a>(
+    view: &ProxyView<'a>,
+    workload: Option<WorkloadId>,
+    clusters: &mut ClusterBuilder<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Proxy {
+    let clusters = clusters.clusters(view);
     let names = ClusterNames::new(clusters.iter().map(|cluster| cluster.name.as_str()));
     let routing = proxy_routing::routing(view, &names, diagnostics);
     Proxy {

@@ -10,16 +10,19 @@
 //! | Gateway API | `gateway_api/` | Gateways, HTTPRoutes, … of the Gateway API | Gateways and VirtualServices |
 //! | gateways | `gateway_servers`, `gateway_hosts` | Gateways | servers, merged per proxy and port |
 //! | visibility | `visibility` | Sidecars, `exportTo` | what each proxy sees |
-//! | proxies | `clusters`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
+//! | proxies | `clusters`, `cluster_settings`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
 //! | routes | `proxy_routing`, `sidecar_routes`, `gateway_routes`, `routes/` | one proxy's view, its clusters | its route tables |
 //! | listeners | `sidecar_listeners`, `gateway_listeners`, `l4_routes` | the same | its listeners |
 //!
 //! Everything before visibility is done once for all proxies; views are shared by proxies of one
 //! namespace, clusters by proxies whose view of them is the same.
 
+mod cluster_settings;
+mod clusters;
 mod context;
 mod delegates;
 mod destination_rule;
+mod endpoints;
 mod gateway_api;
 mod gateway_hosts;
 mod gateway_listeners;
@@ -29,9 +32,12 @@ mod gateways;
 mod hash_policies;
 mod injection;
 mod l4_routes;
+mod locality;
 mod mesh;
 mod model;
 mod names;
+mod peer_authentication;
+mod policy;
 mod protocol;
 mod proxy_routing;
 mod registry;
@@ -40,6 +46,7 @@ mod rule_names;
 mod services;
 mod sidecar_listeners;
 mod sidecar_routes;
+mod upstream_tls;
 mod virtual_service;
 mod visibility;
 mod workloads;

@@ -2,8 +2,13 @@
 
 use super::context::{Context, texts};
 use super::destination_rule::DestinationRules;
+<<<<<<< HEAD
 use super::gateway_api;
+=======
+use super::endpoints::Endpoints;
+>>>>>>> 57c151d (Give every proxy its clusters: policy merged per port and subset, endpoints, localities and TLS)
 use super::gateway_servers::{self, Gateway};
+use super::peer_authentication::PeerAuthentications;
 use super::registry::Registry;
 use super::rule_names;
 use super::virtual_service::VirtualServices;
@@ -16,6 +21,10 @@ pub(in crate::mesh) struct Model<'a> {
     pub(in crate::mesh) cx: Context<'a>,
     /// Services, workloads and pods.
     pub(in crate::mesh) registry: Registry,
+    /// Endpoints of every service port.
+    pub(in crate::mesh) endpoints: Endpoints,
+    /// What servers take.
+    pub(in crate::mesh) servers: PeerAuthentications<'a>,
     /// VirtualServices and the routes of the Gateway API.
     pub(in crate::mesh) virtual_services: VirtualServices,
     /// Gateways, Istio's and the Gateway API's, oldest first.
@@ -29,7 +38,10 @@ impl<'a> Model<'a> {
     pub(in crate::mesh) fn new(cx: Context<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let registry = Registry::new(&cx, diagnostics);
         let destination_rules = DestinationRules::new(&cx, diagnostics);
+        let endpoints = Endpoints::new(&cx, &registry);
+        let servers = PeerAuthentications::new(&cx);
         let export_to = texts(&cx.mesh_config.default_virtual_service_export_to);
+<<<<<<< HEAD
         let converted = gateway_api::convert(&cx, diagnostics);
         let mut rules = rule_names::virtual_services(&cx);
         rules.extend(converted.virtual_services);
@@ -38,5 +50,10 @@ impl<'a> Model<'a> {
         gateways.extend(converted.gateways);
         gateways.sort_by(|a, b| (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace)));
         Model { registry, virtual_services, gateways, destination_rules, cx }
+=======
+        let virtual_services = VirtualServices::new(rule_names::virtual_services(&cx), &export_to);
+        let gateways = gateway_servers::istio_gateways(&cx);
+        Model { registry, endpoints, servers, virtual_services, gateways, destination_rules, cx }
+>>>>>>> 57c151d (Give every proxy its clusters: policy merged per port and subset, endpoints, localities and TLS)
     }
 }

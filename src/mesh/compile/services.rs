@@ -15,6 +15,9 @@ use crate::source::Spanned;
 /// The annotation that limits who sees a Service.
 const EXPORT_TO_ANNOTATION: &str = "networking.istio.io/exportTo";
 
+/// The annotation that says where a Service's endpoints should be, in place of the field.
+const TRAFFIC_DISTRIBUTION_ANNOTATION: &str = "networking.istio.io/traffic-distribution";
+
 /// First octets of the addresses that Services without one are given: a reserved network, so that
 /// nobody mistakes them for real ones.
 const MADE_UP_NETWORK: [u8; 2] = [240, 240];
@@ -63,9 +66,16 @@ fn kubernetes_service(cx: &Context<'_>, item: &Item<'_, ServiceSpec>) -> Service
         export_to: service_export_to(cx, object.meta.annotations.get(EXPORT_TO_ANNOTATION)),
         created: item.created().to_owned(),
         selector: labels(&spec.selector),
+        prefers_close: prefers_close(item),
         publish_not_ready: spec.publish_not_ready_addresses == Some(true),
         origin: item.origin(object.span),
     }
+}
+
+fn prefers_close(item: &Item<'_, ServiceSpec>) -> bool {
+    let annotation = item.object.meta.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION);
+    let written = annotation.or(item.spec.traffic_distribution.as_ref());
+    matches!(text(written, ""), "PreferClose" | "PreferSameZone" | "PreferSameNode")
 }
 
 fn service_export_to(cx: &Context<'_>, annotation: Option<&Spanned<String>>) -> Vec<String> {
@@ -128,6 +138,7 @@ fn entry_service(cx: &Context<'_>, item: &Item<'_, ServiceEntry>, host: &Spanned
         export_to: if export_to.is_empty() { default_export_to(cx) } else { export_to },
         created: item.created().to_owned(),
         selector: spec.workload_selector.as_ref().map(|s| labels(&s.labels)).unwrap_or_default(),
+        prefers_close: false,
         publish_not_ready: false,
         origin: item.origin(host.span),
     }

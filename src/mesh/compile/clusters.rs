@@ -1,0 +1,289 @@
+//! The clusters of one proxy: one for each port of each visible service, and one more for each
+//! subset of its DestinationRule (Istio: `ClusterBuilder`).
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::cluster_settings as settings;
+use super::destination_rule::{Rule, subset_name};
+use super::endpoints::RegistryEndpoint;
+use super::locality::{Client, Group, Plan};
+use super::model::Model;
+use super::policy::Policy;
+use super::upstream_tls::{self, Facts};
+use super::visibility::{ProxyView, VisibleService};
+use crate::mesh::cluster::{Balancer, Cluster, ConnectionSettings, Discovery, Endpoint, Limits, UpstreamProtocol, UpstreamTls};
+use crate::mesh::registry::{Protocol, Resolution, Service, ServicePort};
+use crate::mesh::{Origin, ProxyKind, ServiceId};
+use crate::resource::networking::Subset;
+
+/// Where a sidecar sends what it knows nothing about.
+pub(in crate::mesh) const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// Where nothing comes out.
+pub(in crate::mesh) const BLACK_HOLE: &str = "BlackHoleCluster";
+
+/// Labels that `trafficDistribution` compares, closest last.
+const PREFERRED: &[&str] = &["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
+
+/// Makes clusters, and makes each only once for all proxies that see it the same way.
+#[derive(Debug)]
+pub(in crate::mesh) struct ClusterBuilder<'a> {
+    model: &'a Model<'a>,
+    known: FxHashMap<Key, Built<'a>>,
+    placed: FxHashMap<(Key, Client), Arc<Cluster>>,
+}
+
+/// What a cluster depends on besides the client's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    service: ServiceId,
+    /// Service port.
+    port: u16,
+    /// Position of the subset in the rule.
+    subset: Option<usize>,
+    /// Identity of the merged rule; rules live as long as the model.
+    rule: Option<usize>,
+    kind: ProxyKind,
+    mode: Mode,
+}
+
+/// What a cluster is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Mode {
+    /// Routes and TCP proxies.
+    Normal,
+    /// Gateways that pass TLS through by cluster name (AUTO_PASSTHROUGH).
+    SniDnat,
+}
+
+/// A cluster before a client's place is applied.
+#[derive(Debug)]
+struct Built<'a> {
+    /// `None` where Istio makes no cluster.
+    cluster: Option<Arc<Cluster>>,
+    groups: Vec<Group>,
+    plan: Plan<'a>,
+}
+
+/// One cluster to make.
+struct Request<'v, 'a> {
+    service: &'v VisibleService<'a>,
+    port: &'v ServicePort,
+    rule: Option<&'v Arc<Rule<'a>>>,
+    subset: Option<(usize, &'a Subset)>,
+    kind: ProxyKind,
+    mode: Mode,
+}
+
+impl<'a> ClusterBuilder<'a> {
+    pub(in crate::mesh) fn new(model: &'a Model<'a>) -> Self {
+        ClusterBuilder { model, known: FxHashMap::default(), placed: FxHashMap::default() }
+    }
+
+    /// The clusters of a proxy, sorted by name.
+    pub(in crate::mesh) fn clusters(&mut self, view: &ProxyView<'a>) -> Vec<Arc<Cluster>> {
+        let kind = view.spec.kind;
+        let client = Client::new(&view.spec.locality, &view.spec.labels);
+        let passes_through = kind == ProxyKind::Gateway && settings::passes_through(&self.model.cx, &view.spec.labels);
+        let modes: &[Mode] = if passes_through { &[Mode::Normal, Mode::SniDnat] } else { &[Mode::Normal] };
+        let mut clusters = vec![Arc::new(self.special(BLACK_HOLE, Discovery::Static))];
+        if kind == ProxyKind::Sidecar {
+            clusters.push(Arc::new(self.special(PASSTHROUGH, Discovery::OriginalDst)));
+        }
+        for service in view.scope.services.iter().filter(|service| service.resolution != Resolution::Alias) {
+            let rule = view.destination_rule(&service.host);
+            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+                for mode in modes {
+                    let whole = Request { service, port, rule, subset: None, kind, mode: *mode };
+                    clusters.extend(self.cluster(&whole, &client));
+                    for (index, subset) in rule.iter().flat_map(|rule| rule.subsets.iter().enumerate()) {
+                        let request = Request { subset: Some((index, subset.value)), ..whole };
+                        clusters.extend(self.cluster(&request, &client));
+                    }
+                }
+            }
+        }
+        clusters.sort_by(|a, b| a.name.cmp(&b.name));
+        // Of clusters with one name the control plane sends the first.
+        clusters.dedup_by(|later, first| later.name == first.name);
+        clusters
+    }
+
+    fn cluster(&mut self, request: &Request<'_, 'a>, client: &Client) -> Option<Arc<Cluster>> {
+        let key = Key {
+            service: request.service.id,
+            port: request.port.port,
+            subset: request.subset.map(|(index, _)| index),
+            rule: request.rule.map(|rule| Arc::as_ptr(rule).addr()),
+            kind: request.kind,
+            mode: request.mode,
+        };
+        let model = self.model;
+        let built = self.known.entry(key).or_insert_with(|| build(model, request));
+        let cluster = built.cluster.as_ref()?;
+        if !built.plan.depends_on_client() {
+            return Some(Arc::clone(cluster));
+        }
+        let placed = self.placed.entry((key, client.clone())).or_insert_with(|| {
+            let localities = built.plan.apply(&built.groups, client).into();
+            Arc::new(Cluster { localities, ..Cluster::clone(cluster) })
+        });
+        Some(Arc::clone(placed))
+    }
+
+    fn special(&self, name: &str, discovery: Discovery) -> Cluster {
+        let limit = self.model.cx.options.profile.default_limit;
+        Cluster {
+            name: name.to_owned(),
+            service: None,
+            port: 0,
+            subset: String::new(),
+            discovery,
+            balancer: if discovery == Discovery::Static { Balancer::RoundRobin } else { Balancer::Passthrough },
+            connect_timeout: settings::connect_timeout(&self.model.cx.mesh_config, None),
+            limits: Limits { connections_max: limit, pending_max: limit, requests_max: limit, retries_max: limit },
+            outlier: None,
+            tls: UpstreamTls::Plaintext,
+            connection: ConnectionSettings { protocol: UpstreamProtocol::Downstream, ..ConnectionSettings::default() },
+            panic_threshold_percent: None,
+            locality_weighted: false,
+            warm_up: None,
+            retry_budget: None,
+            localities: Vec::new().into(),
+            origin: Origin::default(),
+        }
+    }
+}
+
+impl Clone for Request<'_, '_> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl Copy for Request<'_, '_> {}
+
+fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
+    let (service, port) = (request.service, request.port);
+    let (cx, number) = (&model.cx, port.port);
+    let rule = request.rule.map(Arc::as_ref);
+    let of_rule = Policy::of_rule(rule, number);
+    let policy = request.subset.map_or(of_rule, |(_, subset)| of_rule.with_subset(subset, number));
+    let subset = request.subset.map_or("", |(_, subset)| subset_name(subset));
+
+    let all: Vec<&RegistryEndpoint> = model.endpoints.of_port(&model.registry, service, &port.name).collect();
+    let discovery = discovery(service, request.kind, &of_rule, &policy);
+    let sni = format!("outbound_.{number}_.{subset}_.{}", service.host);
+    let facts = Facts {
+        service,
+        discovery,
+        sni: sni.clone(),
+        auto_mtls: upstream_tls::is_automatic(&cx.options.profile, cx.mesh_config.enable_auto_mtls.as_ref()),
+        selects_clients: rule.is_some_and(|rule| rule.selector.is_some()),
+        is_sidecar: request.kind == ProxyKind::Sidecar,
+        endpoints: &all,
+    };
+    let own_passthrough = match request.subset {
+        Some((_, subset)) => settings::is_passthrough(subset.traffic_policy.as_ref().and_then(|p| p.load_balancer.as_ref())),
+        None => settings::is_passthrough(of_rule.load_balancer),
+    };
+    let is_dnat = request.mode == Mode::SniDnat;
+    let tls = match request.mode {
+        Mode::Normal => upstream_tls::upstream_tls(&policy, &facts, own_passthrough, &model.servers),
+        // TLS is passed through as it comes.
+        Mode::SniDnat => UpstreamTls::Plaintext,
+    };
+
+    let rule_mode = upstream_tls::rule_mode(rule, subset, number);
+    // Where clients dial addresses themselves, subsets do not limit what they can dial.
+    let wanted =
+        request.subset.filter(|_| discovery != Discovery::OriginalDst).map(|(_, subset)| settings::subset_labels(subset));
+    let groups = groups(&all, |endpoint| {
+        let mutual_tls = upstream_tls::takes_mutual_tls(endpoint, rule_mode, &model.servers);
+        let in_subset = wanted.as_ref().is_none_or(|wanted| super::context::selects(wanted, &endpoint.labels));
+        let is_told = endpoint.ready || cx.options.profile.unready_endpoints;
+        (in_subset && is_told && (mutual_tls || !is_dnat)).then_some(mutual_tls)
+    });
+    let plan = Plan {
+        setting: settings::locality_setting(&cx.mesh_config, &policy),
+        preferred: if service.prefers_close && settings::own_locality_setting(&policy).is_none() { PREFERRED } else { &[] },
+        fails_over: policy.outlier.is_some(),
+    };
+    // DNS and static clusters without endpoints are not made at all.
+    let needs_endpoints = matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns | Discovery::Static);
+    if needs_endpoints && groups.is_empty() {
+        return Built { cluster: None, groups, plan };
+    }
+    let name = if is_dnat { sni } else { format!("outbound|{number}|{subset}|{}", service.host) };
+    let pool = settings::connection_pool(&cx.mesh_config, &policy);
+    let outlier = settings::outlier_detection(&cx.mesh_config, &policy);
+    let cluster = Cluster {
+        name,
+        service: Some(service.id),
+        port: number,
+        subset: subset.to_owned(),
+        discovery,
+        balancer: settings::balancer(policy.load_balancer, discovery, &cx.options.profile),
+        connect_timeout: settings::connect_timeout(&cx.mesh_config, pool),
+        limits: settings::limits(pool, &cx.options.profile),
+        outlier: outlier.map(|outlier| settings::outlier_policy(outlier, &cx.options.profile)),
+        tls,
+        connection: settings::connection(pool, port, request.kind, &cx.mesh_config),
+        panic_threshold_percent: settings::panic_threshold(outlier, &cx.options.profile),
+        locality_weighted: plan.is_weighted(),
+        warm_up: settings::warm_up(policy.load_balancer, discovery),
+        retry_budget: policy.retry_budget.map(settings::retry_budget),
+        localities: plan.apply(&groups, &Client::new("", &[])).into(),
+        origin: origin(request),
+    };
+    Built { cluster: Some(Arc::new(cluster)), groups, plan }
+}
+
+fn origin(request: &Request<'_, '_>) -> Origin {
+    let Some(rule) = request.rule else { return request.service.origin };
+    match request.subset.and_then(|(_, subset)| rule.subset(subset_name(subset))) {
+        Some(part) => Origin { object: Some(part.object), span: part.value.span },
+        None => rule.traffic_policy.map_or(rule.origin, |part| Origin { object: Some(part.object), span: part.value.span }),
+    }
+}
+
+/// How endpoints are found. PASSTHROUGH for the host holds for its subsets too, whatever they say.
+fn discovery(service: &Service, kind: ProxyKind, of_rule: &Policy<'_>, policy: &Policy<'_>) -> Discovery {
+    if settings::is_passthrough(of_rule.load_balancer) || settings::is_passthrough(policy.load_balancer) {
+        return Discovery::OriginalDst;
+    }
+    match service.resolution {
+        Resolution::ClientSide | Resolution::Alias => Discovery::Eds,
+        // Nobody dials through a gateway.
+        Resolution::Passthrough if kind == ProxyKind::Gateway => Discovery::Eds,
+        Resolution::Passthrough => Discovery::OriginalDst,
+        Resolution::Dns => Discovery::StrictDns,
+        Resolution::DnsRoundRobin => Discovery::LogicalDns,
+        Resolution::DynamicDns => Discovery::DynamicDns,
+    }
+}
+
+/// Groups endpoints by locality, in alphabetical order. `take` says whether an endpoint belongs to
+/// the cluster, and then whether it takes mutual TLS.
+fn groups(endpoints: &[&RegistryEndpoint], take: impl Fn(&RegistryEndpoint) -> Option<bool>) -> Vec<Group> {
+    let mut groups: std::collections::BTreeMap<&str, Vec<super::locality::Labelled>> = std::collections::BTreeMap::new();
+    for endpoint in endpoints {
+        let Some(mutual_tls) = take(endpoint) else { continue };
+        let address = match endpoint.address.contains(':') {
+            true => format!("[{}]:{}", endpoint.address, endpoint.port),
+            false => format!("{}:{}", endpoint.address, endpoint.port),
+        };
+        let made = Endpoint {
+            address,
+            port: endpoint.port,
+            weight: endpoint.weight,
+            healthy: endpoint.ready,
+            mutual_tls,
+            pod: endpoint.pod,
+        };
+        groups.entry(&endpoint.locality).or_default().push((made, Arc::clone(&endpoint.labels)));
+    }
+    groups.into_iter().map(|(locality, endpoints)| Group { locality: locality.to_owned(), endpoints }).collect()
+}

@@ -1,0 +1,190 @@
+//! Priorities and weights of localities, seen from one client (Istio: `ApplyLocalityLoadBalancer`).
+
+use super::endpoints::LOCALITY_LABELS;
+use crate::mesh::cluster::{Endpoint, LocalityEndpoints};
+use crate::resource::networking::{LocalityDistribute, LocalityFailover, LocalityLbSetting};
+
+/// Label whose leading mismatch means another network; all networks are one here.
+const NETWORK_LABEL: &str = "topology.istio.io/network";
+
+/// Most priorities that failover between regions tells apart.
+const FAILOVER_PRIORITIES: u32 = 5;
+
+/// An endpoint that still has its labels.
+pub(super) type Labelled = (Endpoint, std::sync::Arc<[(String, String)]>);
+
+/// The endpoints of one locality, as the registry has them.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    /// `region/zone/subzone`.
+    pub(super) locality: String,
+    /// The endpoints.
+    pub(super) endpoints: Vec<Labelled>,
+}
+
+/// What decides about localities.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan<'a> {
+    /// The setting that applies, if localities count at all.
+    pub(super) setting: Option<&'a LocalityLbSetting>,
+    /// Labels that a Service's traffic distribution compares.
+    pub(super) preferred: &'static [&'static str],
+    /// Whether unhealthy endpoints are noticed, without which nothing fails over.
+    pub(super) fails_over: bool,
+}
+
+/// The client as localities see it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Client {
+    locality: String,
+    labels: Vec<(String, String)>,
+}
+
+impl Client {
+    pub(super) fn new(locality: &str, labels: &[(String, String)]) -> Self {
+        let mut labels = labels.to_vec();
+        for (key, value) in LOCALITY_LABELS.iter().zip(locality.split('/')) {
+            if !value.is_empty() && labels.iter().all(|(known, _)| known != key) {
+                labels.push(((*key).to_owned(), value.to_owned()));
+            }
+        }
+        Client { locality: locality.to_owned(), labels }
+    }
+}
+
+impl Plan<'_> {
+    /// Whether clients in different places may see the cluster differently.
+    pub(super) fn depends_on_client(&self) -> bool {
+        self.setting.is_some_and(|setting| !setting.distribute.is_empty() || self.fails_over) || !self.preferred.is_empty()
+    }
+
+    /// Whether the balancer picks a locality first, by weight.
+    pub(super) fn is_weighted(&self) -> bool {
+        let explicit = self.setting.is_some_and(|setting| !setting.failover.is_empty() || !setting.failover_priority.is_empty());
+        let distributes = self.setting.is_some_and(|setting| !setting.distribute.is_empty());
+        distributes || !self.preferred.is_empty() || (self.fails_over && explicit)
+    }
+
+    /// The endpoints by locality and priority for a client.
+    pub(super) fn apply(&self, groups: &[Group], client: &Client) -> Vec<LocalityEndpoints> {
+        if !self.preferred.is_empty() {
+            return compacted(by_labels(groups, self.preferred, client));
+        }
+        let Some(setting) = self.setting else { return unprioritised(groups) };
+        if !setting.distribute.is_empty() {
+            return distributed(unprioritised(groups), &setting.distribute, &client.locality);
+        }
+        if !self.fails_over {
+            return unprioritised(groups);
+        }
+        if setting.failover_priority.is_empty() {
+            return compacted(by_locality(unprioritised(groups), &setting.failover, &client.locality));
+        }
+        let labels: Vec<&str> = setting.failover_priority.iter().map(|label| label.value.as_str()).collect();
+        let prioritised = compacted(by_labels(groups, &labels, client));
+        if setting.failover.is_empty() {
+            return prioritised;
+        }
+        compacted(by_locality(prioritised, &setting.failover, &client.locality))
+    }
+}
+
+fn weight_of(endpoints: &[Endpoint]) -> u32 {
+    endpoints.iter().fold(0, |sum, endpoint| sum.saturating_add(endpoint.weight))
+}
+
+fn locality(group: &Group, priority: u32, endpoints: Vec<Endpoint>) -> LocalityEndpoints {
+    LocalityEndpoints { locality: group.locality.clone(), priority, weight: weight_of(&endpoints), endpoints }
+}
+
+fn unprioritised(groups: &[Group]) -> Vec<LocalityEndpoints> {
+    let endpoints = |group: &Group| group.endpoints.iter().map(|(endpoint, _)| endpoint.clone()).collect();
+    groups.iter().map(|group| locality(group, 0, endpoints(group))).collect()
+}
+
+/// Splits the percentages of the first entry that is for the client's locality over what it lists.
+/// Unlisted localities lose their endpoints and stay as names.
+fn distributed(mut groups: Vec<LocalityEndpoints>, distribute: &[LocalityDistribute], client: &str) -> Vec<LocalityEndpoints> {
+    let from = |entry: &&LocalityDistribute| entry.from.as_ref().is_some_and(|from| covers(&from.value, client));
+    let Some(entry) = distribute.iter().find(from) else { return groups };
+    let mut listed = vec![false; groups.len()];
+    for (target, percent) in entry.to.iter() {
+        let fits = |index: &usize| !listed[*index] && covers(target, &groups[*index].locality);
+        let members: Vec<usize> = (0..groups.len()).filter(fits).collect();
+        let total: u64 = members.iter().map(|index| u64::from(groups[*index].weight)).sum();
+        let percent = u64::try_from(percent.value).unwrap_or(0);
+        for index in members {
+            listed[index] = true;
+            let share = (u64::from(groups[index].weight) * percent).div_ceil(total.max(1));
+            if share > 0 {
+                groups[index].weight = u32::try_from(share).unwrap_or(u32::MAX);
+            }
+        }
+    }
+    for (group, listed) in groups.iter_mut().zip(listed) {
+        if !listed {
+            group.endpoints.clear();
+        }
+    }
+    groups
+}
+
+/// Whether a locality of a setting covers an actual one; parts that are absent or `*` cover all.
+fn covers(rule: &str, actual: &str) -> bool {
+    let mut actual = actual.split('/');
+    rule.split('/').enumerate().all(|(index, part)| {
+        let own = actual.next().unwrap_or_default();
+        part == "*" || (index > 0 && part.is_empty()) || part == own
+    })
+}
+
+/// Same subzone first, then same zone, same region, other regions; `failover` puts other regions
+/// than the named one last.
+fn by_locality(mut groups: Vec<LocalityEndpoints>, failover: &[LocalityFailover], client: &str) -> Vec<LocalityEndpoints> {
+    let part = |locality: &str, index: usize| locality.split('/').nth(index).unwrap_or_default().to_owned();
+    let region = part(client, 0);
+    let rule = failover.iter().find(|rule| rule.from.as_ref().is_some_and(|from| from.value == region));
+    for group in &mut groups {
+        let same = (0..3).take_while(|index| part(client, *index) == part(&group.locality, *index)).count();
+        let elsewhere = |rule: &LocalityFailover| rule.to.as_ref().is_none_or(|to| to.value != part(&group.locality, 0));
+        let distance = match same {
+            0 if rule.is_some_and(elsewhere) => 4,
+            same => 3 - same as u32,
+        };
+        group.priority = group.priority * FAILOVER_PRIORITIES + distance;
+    }
+    groups
+}
+
+/// Splits every locality by how many of the labels, in order, an endpoint shares with the client.
+/// `label=value` asks for that value instead of the client's.
+fn by_labels(groups: &[Group], labels: &[&str], client: &Client) -> Vec<LocalityEndpoints> {
+    let compared: Vec<&str> = labels.iter().copied().filter(|label| *label != NETWORK_LABEL).collect();
+    let get = |labels: &[(String, String)], key: &str| labels.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    let mut result = Vec::new();
+    for group in groups {
+        let mut by_priority: std::collections::BTreeMap<u32, Vec<Endpoint>> = std::collections::BTreeMap::new();
+        for (endpoint, own) in &group.endpoints {
+            let differs = |label: &&str| match label.split_once('=') {
+                Some((key, value)) => get(own, key).as_deref() != Some(value),
+                None => get(own, label).unwrap_or_default() != get(&client.labels, label).unwrap_or_default(),
+            };
+            let mismatch = compared.iter().position(|label| differs(label));
+            let priority = mismatch.map_or(0, |index| (compared.len() - index) as u32);
+            by_priority.entry(priority).or_default().push(endpoint.clone());
+        }
+        result.extend(by_priority.into_iter().map(|(priority, endpoints)| locality(group, priority, endpoints)));
+    }
+    result
+}
+
+/// Renumbers priorities from 0 without gaps.
+fn compacted(mut groups: Vec<LocalityEndpoints>) -> Vec<LocalityEndpoints> {
+    let mut used: Vec<u32> = groups.iter().map(|group| group.priority).collect();
+    used.sort_unstable();
+    used.dedup();
+    for group in &mut groups {
+        group.priority = used.iter().position(|priority| *priority == group.priority).unwrap_or(0) as u32;
+    }
+    groups
+}

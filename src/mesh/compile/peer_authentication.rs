@@ -1,0 +1,82 @@
+//! Which transport servers take: PeerAuthentication by mesh, namespace and workload (Istio:
+//! `AuthenticationPolicies`, `ComposePeerAuthentication`).
+
+use rustc_hash::FxHashMap;
+
+use super::context::{Context, Item, labels, selects};
+use crate::resource::security::{MutualTls, PeerAuthentication};
+
+/// What a server takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::mesh) enum ServerTls {
+    /// Plaintext only.
+    Disable,
+    /// Both.
+    Permissive,
+    /// Mutual TLS only.
+    Strict,
+}
+
+/// All PeerAuthentications, by the level they apply at.
+#[derive(Debug)]
+pub(in crate::mesh) struct PeerAuthentications<'a> {
+    mesh: ServerTls,
+    namespaces: FxHashMap<&'a str, ServerTls>,
+    workloads: FxHashMap<&'a str, Vec<WorkloadPolicy<'a>>>,
+}
+
+#[derive(Debug)]
+struct WorkloadPolicy<'a> {
+    selector: Vec<(String, String)>,
+    spec: &'a PeerAuthentication,
+}
+
+impl<'a> PeerAuthentications<'a> {
+    /// Indexes the policies, which come oldest first: of several at one level the first counts.
+    pub(in crate::mesh) fn new(cx: &Context<'a>) -> Self {
+        let root = cx.root_namespace();
+        let is_wide = |item: &&Item<'a, PeerAuthentication>| selector(item.spec).is_empty();
+        let of_root = cx.peer_authentications.iter().filter(is_wide).find(|item| item.object.namespace == root);
+        let mesh = of_root.and_then(|item| mode(item.spec.mtls.as_ref())).unwrap_or(ServerTls::Permissive);
+        let mut namespaces = FxHashMap::default();
+        let mut workloads: FxHashMap<&str, Vec<WorkloadPolicy<'a>>> = FxHashMap::default();
+        // A selector in the root namespace selects nothing.
+        for item in cx.peer_authentications.iter().filter(|item| item.object.namespace != root) {
+            let (namespace, selector) = (item.object.namespace.as_str(), selector(item.spec));
+            if selector.is_empty() {
+                namespaces.entry(namespace).or_insert_with(|| mode(item.spec.mtls.as_ref()).unwrap_or(mesh));
+            } else {
+                workloads.entry(namespace).or_default().push(WorkloadPolicy { selector, spec: item.spec });
+            }
+        }
+        PeerAuthentications { mesh, namespaces, workloads }
+    }
+
+    /// What servers of a namespace take unless a policy for single workloads says otherwise.
+    pub(in crate::mesh) fn of_namespace(&self, namespace: &str) -> ServerTls {
+        self.namespaces.get(namespace).copied().unwrap_or(self.mesh)
+    }
+
+    /// What a workload takes on one of its own ports.
+    pub(in crate::mesh) fn of_workload(&self, namespace: &str, labels: &[(String, String)], port: u16) -> ServerTls {
+        let inherited = self.of_namespace(namespace);
+        let own = self.workloads.get(namespace).and_then(|all| all.iter().find(|policy| selects(&policy.selector, labels)));
+        let Some(WorkloadPolicy { spec, .. }) = own else { return inherited };
+        let of_port = spec.port_level_mtls.as_ref().and_then(|ports| ports.get(&port.to_string()));
+        mode(of_port).or_else(|| mode(spec.mtls.as_ref())).unwrap_or(inherited)
+    }
+}
+
+fn selector(spec: &PeerAuthentication) -> Vec<(String, String)> {
+    spec.selector.as_ref().map(|selector| labels(&selector.match_labels)).unwrap_or_default()
+}
+
+/// The mode, or `None` if it is inherited.
+fn mode(mtls: Option<&MutualTls>) -> Option<ServerTls> {
+    match mtls?.mode.as_ref()?.value.as_str() {
+        "DISABLE" => Some(ServerTls::Disable),
+        "PERMISSIVE" => Some(ServerTls::Permissive),
+        "STRICT" => Some(ServerTls::Strict),
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! TLS that proxies add towards endpoints: what the DestinationRule asks for, else automatic mutual
+//! TLS (Istio: `buildUpstreamTLSSettings`, `mtlsChecker`).
+
+use super::destination_rule::{Part, Rule};
+use super::endpoints::RegistryEndpoint;
+use super::peer_authentication::{PeerAuthentications, ServerTls};
+use super::policy::{Policy, port_level};
+use crate::mesh::Profile;
+use crate::mesh::cluster::{Discovery, TlsMode, UpstreamTls};
+use crate::mesh::registry::{Resolution, Service};
+use crate::resource::networking::{ClientTlsSettings, TrafficPolicy};
+use crate::source::Spanned;
+
+/// What decides about TLS besides the policy.
+pub(super) struct Facts<'a> {
+    pub(super) service: &'a Service,
+    pub(super) discovery: Discovery,
+    /// The name by which sidecars know the cluster, sent as server name.
+    pub(super) sni: String,
+    /// Whether the mesh uses automatic mutual TLS.
+    pub(super) auto_mtls: bool,
+    /// Whether the rule is for selected clients; others may not use credentials at sidecars.
+    pub(super) selects_clients: bool,
+    pub(super) is_sidecar: bool,
+    /// The endpoints of the port, whatever their labels.
+    pub(super) endpoints: &'a [&'a RegistryEndpoint],
+}
+
+/// Whether the mesh uses automatic mutual TLS.
+pub(super) fn is_automatic(profile: &Profile, setting: Option<&Spanned<bool>>) -> bool {
+    profile.auto_mtls && setting.is_none_or(|enabled| enabled.value)
+}
+
+/// The TLS of a cluster. `own_passthrough` says whether the cluster's own block (not an inherited
+/// one) asks for the address that the client dialled.
+pub(super) fn upstream_tls(
+    policy: &Policy<'_>,
+    facts: &Facts<'_>,
+    own_passthrough: bool,
+    servers: &PeerAuthentications<'_>,
+) -> UpstreamTls {
+    match policy.tls {
+        Some(settings) => by_rule(settings, facts),
+        None => automatic(facts, own_passthrough, servers),
+    }
+}
+
+fn by_rule(settings: &ClientTlsSettings, facts: &Facts<'_>) -> UpstreamTls {
+    let is_set = |field: &Option<Spanned<String>>| field.as_ref().is_some_and(|f| !f.value.is_empty());
+    let sni = settings.sni.as_ref().map(|sni| sni.value.clone()).filter(|sni| !sni.is_empty());
+    let mode = settings.mode.as_ref().map_or("DISABLE", |mode| mode.value.as_str());
+    // A sidecar may not read another workload's secrets, so it sends plaintext.
+    let names_secret =
+        settings.credential_name.as_ref().is_some_and(|n| !n.value.is_empty() && !n.value.starts_with("configmap://"));
+    let may_use_secret = !facts.is_sidecar || facts.selects_clients;
+    match mode {
+        "ISTIO_MUTUAL" => UpstreamTls::Always { mode: TlsMode::IstioMutual, sni: Some(sni.unwrap_or_else(|| facts.sni.clone())) },
+        "SIMPLE" | "MUTUAL" if names_secret && !may_use_secret => UpstreamTls::Plaintext,
+        "SIMPLE" => UpstreamTls::Always { mode: TlsMode::Simple, sni },
+        "MUTUAL" if names_secret || (is_set(&settings.client_certificate) && is_set(&settings.private_key)) => {
+            UpstreamTls::Always { mode: TlsMode::Mutual, sni }
+        }
+        _ => UpstreamTls::Plaintext,
+    }
+}
+
+fn automatic(facts: &Facts<'_>, own_passthrough: bool, servers: &PeerAuthentications<'_>) -> UpstreamTls {
+    let service = facts.service;
+    if service.external || !facts.auto_mtls {
+        return UpstreamTls::Plaintext;
+    }
+    // Nothing tells endpoints apart where the client picks the address.
+    let is_passthrough = service.resolution == Resolution::Passthrough || own_passthrough;
+    let all_take_tls = !facts.endpoints.is_empty() && facts.endpoints.iter().all(|endpoint| endpoint.mutual_tls);
+    if is_passthrough && !all_take_tls {
+        return UpstreamTls::Plaintext;
+    }
+    if servers.of_namespace(&service.namespace) == ServerTls::Disable {
+        return UpstreamTls::Plaintext;
+    }
+    let sni = facts.sni.clone();
+    match facts.discovery {
+        Discovery::OriginalDst => UpstreamTls::Always { mode: TlsMode::IstioMutual, sni: Some(sni) },
+        _ => UpstreamTls::Auto { sni },
+    }
+}
+
+/// Whether an endpoint of a cluster is marked as taking mutual TLS: a rule's own word for exactly
+/// this subset and port, else the pod's label and its server's policy.
+pub(super) fn takes_mutual_tls(endpoint: &RegistryEndpoint, rule_mode: Option<&str>, servers: &PeerAuthentications<'_>) -> bool {
+    match rule_mode {
+        Some(mode) => mode == "ISTIO_MUTUAL",
+        None => {
+            endpoint.mutual_tls && servers.of_workload(&endpoint.namespace, &endpoint.labels, endpoint.port) != ServerTls::Disable
+        }
+    }
+}
+
+/// The TLS mode that a rule names for a subset (or, for the empty subset, for the host) and port. A
+/// subset does not inherit the host's here.
+pub(super) fn rule_mode<'a>(rule: Option<&Rule<'a>>, subset: &str, port: u16) -> Option<&'a str> {
+    let rule = rule?;
+    let policy: &'a TrafficPolicy = if subset.is_empty() {
+        let Part { value, .. } = rule.traffic_policy?;
+        value
+    } else {
+        rule.subset(subset)?.value.traffic_policy.as_ref()?
+    };
+    let of_port = port_level(policy, port).and_then(|entry| entry.tls.as_ref());
+    let settings = of_port.or(policy.tls.as_ref())?;
+    Some(settings.mode.as_ref().map_or("DISABLE", |mode| mode.value.as_str()))
+}
