@@ -14,4 +14,5 @@ pub mod workload;
 pub mod record;
 pub mod sim;
 pub mod staging;
+pub mod conformance;
 pub mod report;

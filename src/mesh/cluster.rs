@@ -183,8 +183,11 @@ pub enum UpstreamTls {
     Always {
         /// Which.
         mode: TlsMode,
-        /// Server name; `None` sends none.
+        /// Server name; `None` follows the request's host.
         sni: Option<String>,
+        /// Whether the server's certificate must name the request's host: where neither a server name
+        /// nor accepted names are given.
+        verifies_host: bool,
     },
 }
 

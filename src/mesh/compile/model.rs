@@ -2,11 +2,8 @@
 
 use super::context::{Context, texts};
 use super::destination_rule::DestinationRules;
-<<<<<<< HEAD
-use super::gateway_api;
-=======
 use super::endpoints::Endpoints;
->>>>>>> 57c151d (Give every proxy its clusters: policy merged per port and subset, endpoints, localities and TLS)
+use super::gateway_api;
 use super::gateway_servers::{self, Gateway};
 use super::peer_authentication::PeerAuthentications;
 use super::registry::Registry;
@@ -41,7 +38,6 @@ impl<'a> Model<'a> {
         let endpoints = Endpoints::new(&cx, &registry);
         let servers = PeerAuthentications::new(&cx);
         let export_to = texts(&cx.mesh_config.default_virtual_service_export_to);
-<<<<<<< HEAD
         let converted = gateway_api::convert(&cx, diagnostics);
         let mut rules = rule_names::virtual_services(&cx);
         rules.extend(converted.virtual_services);
@@ -49,11 +45,6 @@ impl<'a> Model<'a> {
         let mut gateways = gateway_servers::istio_gateways(&cx);
         gateways.extend(converted.gateways);
         gateways.sort_by(|a, b| (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace)));
-        Model { registry, virtual_services, gateways, destination_rules, cx }
-=======
-        let virtual_services = VirtualServices::new(rule_names::virtual_services(&cx), &export_to);
-        let gateways = gateway_servers::istio_gateways(&cx);
         Model { registry, endpoints, servers, virtual_services, gateways, destination_rules, cx }
->>>>>>> 57c151d (Give every proxy its clusters: policy merged per port and subset, endpoints, localities and TLS)
     }
 }

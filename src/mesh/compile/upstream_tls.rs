@@ -53,15 +53,21 @@ fn by_rule(settings: &ClientTlsSettings, facts: &Facts<'_>) -> UpstreamTls {
     let names_secret =
         settings.credential_name.as_ref().is_some_and(|n| !n.value.is_empty() && !n.value.starts_with("configmap://"));
     let may_use_secret = !facts.is_sidecar || facts.selects_clients;
+    let skips_verification = settings.insecure_skip_verify.is_some_and(|skips| skips.value);
+    let verifies_host = sni.is_none() && settings.subject_alt_names.is_empty() && !skips_verification;
     match mode {
-        "ISTIO_MUTUAL" => UpstreamTls::Always { mode: TlsMode::IstioMutual, sni: Some(sni.unwrap_or_else(|| facts.sni.clone())) },
+        "ISTIO_MUTUAL" => istio_mutual(sni.unwrap_or_else(|| facts.sni.clone())),
         "SIMPLE" | "MUTUAL" if names_secret && !may_use_secret => UpstreamTls::Plaintext,
-        "SIMPLE" => UpstreamTls::Always { mode: TlsMode::Simple, sni },
+        "SIMPLE" => UpstreamTls::Always { mode: TlsMode::Simple, sni, verifies_host },
         "MUTUAL" if names_secret || (is_set(&settings.client_certificate) && is_set(&settings.private_key)) => {
-            UpstreamTls::Always { mode: TlsMode::Mutual, sni }
+            UpstreamTls::Always { mode: TlsMode::Mutual, sni, verifies_host }
         }
         _ => UpstreamTls::Plaintext,
     }
+}
+
+fn istio_mutual(sni: String) -> UpstreamTls {
+    UpstreamTls::Always { mode: TlsMode::IstioMutual, sni: Some(sni), verifies_host: false }
 }
 
 fn automatic(facts: &Facts<'_>, own_passthrough: bool, servers: &PeerAuthentications<'_>) -> UpstreamTls {
@@ -80,7 +86,7 @@ fn automatic(facts: &Facts<'_>, own_passthrough: bool, servers: &PeerAuthenticat
     }
     let sni = facts.sni.clone();
     match facts.discovery {
-        Discovery::OriginalDst => UpstreamTls::Always { mode: TlsMode::IstioMutual, sni: Some(sni) },
+        Discovery::OriginalDst => istio_mutual(sni),
         _ => UpstreamTls::Auto { sni },
     }
 }

@@ -1,0 +1,5 @@
+//! Measured cases: reading them, answering them, comparing.
+
+mod policy;
+
+pub use policy::effective_policy;
