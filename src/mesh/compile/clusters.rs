@@ -196,12 +196,11 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
         Mode::SniDnat => UpstreamTls::Plaintext,
     };
 
-    let rule_mode = upstream_tls::rule_mode(rule, subset, number);
     // Where clients dial addresses themselves, subsets do not limit what they can dial.
     let wanted =
         request.subset.filter(|_| discovery != Discovery::OriginalDst).map(|(_, subset)| settings::subset_labels(subset));
     let groups = groups(&all, |endpoint| {
-        let mutual_tls = upstream_tls::takes_mutual_tls(endpoint, rule_mode, &model.servers);
+        let mutual_tls = upstream_tls::takes_mutual_tls(endpoint, &policy, &model.servers);
         let in_subset = wanted.as_ref().is_none_or(|wanted| super::context::selects(wanted, &endpoint.labels));
         let is_told = endpoint.ready || cx.options.profile.unready_endpoints;
         (in_subset && is_told && (mutual_tls || !is_dnat)).then_some(mutual_tls)

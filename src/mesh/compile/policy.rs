@@ -64,7 +64,7 @@ impl<'a> Policy<'a> {
 }
 
 /// The first entry of a policy for a port.
-pub(super) fn port_level(policy: &TrafficPolicy, port: u16) -> Option<&PortTrafficPolicy> {
+fn port_level(policy: &TrafficPolicy, port: u16) -> Option<&PortTrafficPolicy> {
     let number = |entry: &&PortTrafficPolicy| {
         let number = entry.port.as_ref().and_then(|selector| selector.number.as_ref());
         number.is_some_and(|number| number.value == i64::from(port))

@@ -1,14 +1,13 @@
 //! TLS that proxies add towards endpoints: what the DestinationRule asks for, else automatic mutual
 //! TLS (Istio: `buildUpstreamTLSSettings`, `mtlsChecker`).
 
-use super::destination_rule::{Part, Rule};
 use super::endpoints::RegistryEndpoint;
 use super::peer_authentication::{PeerAuthentications, ServerTls};
-use super::policy::{Policy, port_level};
+use super::policy::Policy;
 use crate::mesh::Profile;
 use crate::mesh::cluster::{Discovery, TlsMode, UpstreamTls};
 use crate::mesh::registry::{Resolution, Service};
-use crate::resource::networking::{ClientTlsSettings, TrafficPolicy};
+use crate::resource::networking::ClientTlsSettings;
 use crate::source::Spanned;
 
 /// What decides about TLS besides the policy.
@@ -45,17 +44,21 @@ pub(super) fn upstream_tls(
     }
 }
 
+/// The mode that a block asks for; one that names none asks for plaintext.
+fn mode(settings: &ClientTlsSettings) -> &str {
+    settings.mode.as_ref().map_or("DISABLE", |mode| mode.value.as_str())
+}
+
 fn by_rule(settings: &ClientTlsSettings, facts: &Facts<'_>) -> UpstreamTls {
     let is_set = |field: &Option<Spanned<String>>| field.as_ref().is_some_and(|f| !f.value.is_empty());
     let sni = settings.sni.as_ref().map(|sni| sni.value.clone()).filter(|sni| !sni.is_empty());
-    let mode = settings.mode.as_ref().map_or("DISABLE", |mode| mode.value.as_str());
     // A sidecar may not read another workload's secrets, so it sends plaintext.
     let names_secret =
         settings.credential_name.as_ref().is_some_and(|n| !n.value.is_empty() && !n.value.starts_with("configmap://"));
     let may_use_secret = !facts.is_sidecar || facts.selects_clients;
     let skips_verification = settings.insecure_skip_verify.is_some_and(|skips| skips.value);
     let verifies_host = sni.is_none() && settings.subject_alt_names.is_empty() && !skips_verification;
-    match mode {
+    match mode(settings) {
         "ISTIO_MUTUAL" => istio_mutual(sni.unwrap_or_else(|| facts.sni.clone())),
         "SIMPLE" | "MUTUAL" if names_secret && !may_use_secret => UpstreamTls::Plaintext,
         "SIMPLE" => UpstreamTls::Always { mode: TlsMode::Simple, sni, verifies_host },
@@ -91,28 +94,9 @@ fn automatic(facts: &Facts<'_>, own_passthrough: bool, servers: &PeerAuthenticat
     }
 }
 
-/// Whether an endpoint of a cluster is marked as taking mutual TLS: a rule's own word for exactly
-/// this subset and port, else the pod's label and its server's policy.
-pub(super) fn takes_mutual_tls(endpoint: &RegistryEndpoint, rule_mode: Option<&str>, servers: &PeerAuthentications<'_>) -> bool {
-    match rule_mode {
-        Some(mode) => mode == "ISTIO_MUTUAL",
-        None => {
-            endpoint.mutual_tls && servers.of_workload(&endpoint.namespace, &endpoint.labels, endpoint.port) != ServerTls::Disable
-        }
-    }
-}
-
-/// The TLS mode that a rule names for a subset (or, for the empty subset, for the host) and port. A
-/// subset does not inherit the host's here.
-pub(super) fn rule_mode<'a>(rule: Option<&Rule<'a>>, subset: &str, port: u16) -> Option<&'a str> {
-    let rule = rule?;
-    let policy: &'a TrafficPolicy = if subset.is_empty() {
-        let Part { value, .. } = rule.traffic_policy?;
-        value
-    } else {
-        rule.subset(subset)?.value.traffic_policy.as_ref()?
-    };
-    let of_port = port_level(policy, port).and_then(|entry| entry.tls.as_ref());
-    let settings = of_port.or(policy.tls.as_ref())?;
-    Some(settings.mode.as_ref().map_or("DISABLE", |mode| mode.value.as_str()))
+/// Whether an endpoint of a cluster is marked as taking mutual TLS: its pod does, and the policy
+/// asks for it or, where it says nothing, the server's policy allows it.
+pub(super) fn takes_mutual_tls(endpoint: &RegistryEndpoint, policy: &Policy<'_>, servers: &PeerAuthentications<'_>) -> bool {
+    let allowed = || servers.of_workload(&endpoint.namespace, &endpoint.labels, endpoint.port) != ServerTls::Disable;
+    endpoint.mutual_tls && policy.tls.map_or_else(allowed, |settings| mode(settings) == "ISTIO_MUTUAL")
 }
