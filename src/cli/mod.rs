@@ -10,5 +10,6 @@ mod check;
 mod context;
 mod exit;
 mod input;
+mod release;
 
 pub(crate) use app::main;

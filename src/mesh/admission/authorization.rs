@@ -16,7 +16,10 @@ pub(super) fn check(spec: &AuthorizationPolicy, review: &mut Review<'_>) {
     targets(spec.selector.is_some(), spec.target_ref.as_ref(), &spec.target_refs, review);
     let action = spec.action.as_ref().map_or("ALLOW", |a| a.value.as_str());
     if matches!(action, "DENY" | "CUSTOM") && spec.rules.is_empty() {
-        review.reject(spec.span, format!("{action} without rules never applies; add an empty rule `{{}}` to apply it to every request"));
+        review.reject(
+            spec.span,
+            format!("{action} without rules never applies; add an empty rule `{{}}` to apply it to every request"),
+        );
     }
     let provider = spec.provider.as_ref().and_then(|p| p.get("name")).and_then(Node::as_str).unwrap_or("");
     if action == "CUSTOM" && provider.is_empty() {
@@ -179,7 +182,8 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
         review.reject(condition.span, "a condition needs `values` or `notValues`");
     }
     let values = || condition.values.iter().chain(&condition.not_values);
-    let bracketed = |prefix: &str| key.strip_prefix(prefix).is_some_and(|k| k.starts_with('[') && k.ends_with(']') && k.len() > 2);
+    let bracketed =
+        |prefix: &str| key.strip_prefix(prefix).is_some_and(|k| k.starts_with('[') && k.ends_with(']') && k.len() > 2);
     match key.value.as_str() {
         "source.ip" | "remote.ip" | "destination.ip" => {
             networks(&condition.values, review);
@@ -194,8 +198,13 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
             service_accounts(&condition.values, review);
             service_accounts(&condition.not_values, review);
         }
-        "source.namespace" | "source.principal" | "source.trustDomain" | "request.auth.principal" | "request.auth.audiences"
-        | "request.auth.presenter" | "connection.sni" => {}
+        "source.namespace"
+        | "source.principal"
+        | "source.trustDomain"
+        | "request.auth.principal"
+        | "request.auth.audiences"
+        | "request.auth.presenter"
+        | "connection.sni" => {}
         _ if bracketed("request.headers") || bracketed("request.auth.claims") => {}
         word if word.starts_with("experimental.envoy.filters.") => {}
         word => review.reject(key.span, format!("`{word}` is not the key of a condition")),
@@ -209,7 +218,8 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
 /// On a TCP port a DENY rule keeps only what TCP has, so a rule made of HTTP attributes alone denies
 /// everything there.
 fn warn_about_tcp(rule: &AuthorizationRule, review: &mut Review<'_>) {
-    let ports_given = rule.to.iter().filter_map(|to| to.operation.as_ref()).any(|o| !o.ports.is_empty() || !o.not_ports.is_empty());
+    let ports_given =
+        rule.to.iter().filter_map(|to| to.operation.as_ref()).any(|o| !o.ports.is_empty() || !o.not_ports.is_empty());
     if ports_given {
         return;
     }

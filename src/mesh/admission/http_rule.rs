@@ -96,7 +96,8 @@ fn match_block(block: &HttpMatchRequest, place: Place, review: &mut Review<'_>) 
     for (name, value) in &block.headers.0 {
         header_name_in_match(name, place, review);
         match value {
-            None => review.reject(name.span, format!("the match of header `{}` is null; write `{{}}` to ask for presence", name.value)),
+            None => review
+                .reject(name.span, format!("the match of header `{}` is null; write `{{}}` to ask for presence", name.value)),
             Some(value) => string_match(value, Empty::Refused, review),
         }
     }
@@ -128,7 +129,11 @@ fn match_block(block: &HttpMatchRequest, place: Place, review: &mut Review<'_>) 
 
 fn header_name_in_match(name: &Spanned<String>, place: Place, review: &mut Review<'_>) {
     if is_claim(&name.value) {
-        review.require(!place.mesh, name.span, "claims can be matched at gateways only, and this VirtualService applies to `mesh`");
+        review.require(
+            !place.mesh,
+            name.span,
+            "claims can be matched at gateways only, and this VirtualService applies to `mesh`",
+        );
     } else if !is_token(name.value.strip_prefix(':').map_or(&name.value, |rest| if PSEUDO.contains(&rest) { "x" } else { "" })) {
         review.reject(name.span, format!("`{}` is not the name of a header", name.value));
     }
@@ -294,9 +299,23 @@ fn fault_delay(delay: &FaultDelay, review: &mut Review<'_>) {
 
 /// The gRPC statuses by name (google.rpc.Code).
 const GRPC_STATUSES: &[&str] = &[
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
-    "DATA_LOSS", "UNAUTHENTICATED",
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 ];
 
 fn fault_abort(abort: &FaultAbort, review: &mut Review<'_>) {
@@ -386,9 +405,22 @@ fn direct_response(answer: &HttpDirectResponse, review: &mut Review<'_>) {
 }
 
 const RETRY_POLICIES: &[&str] = &[
-    "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "retriable-4xx", "refused-stream",
-    "retriable-status-codes", "retriable-headers", "envoy-ratelimited", "http3-post-connect-failure", "cancelled",
-    "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+    "5xx",
+    "gateway-error",
+    "reset",
+    "reset-before-request",
+    "connect-failure",
+    "retriable-4xx",
+    "refused-stream",
+    "retriable-status-codes",
+    "retriable-headers",
+    "envoy-ratelimited",
+    "http3-post-connect-failure",
+    "cancelled",
+    "deadline-exceeded",
+    "internal",
+    "resource-exhausted",
+    "unavailable",
 ];
 
 /// The statuses that Go's `net/http` has a name for.

@@ -9,10 +9,7 @@ use crate::yaml::Map;
 /// A DNS-1123 label as Istio takes it: letters of either case, digits and inner dashes, at most 63.
 pub(super) fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    (1..=63).contains(&text.len())
-        && text.chars().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Why `domain` is no domain that may begin with a wildcard; `None` if it is one.

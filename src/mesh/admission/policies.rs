@@ -45,12 +45,7 @@ const TARGETS: &[(&str, &str)] = &[
 ];
 
 /// What a policy is attached to (`validatePolicyTargetReferences`).
-pub(super) fn targets(
-    selector: bool,
-    single: Option<&PolicyTargetRef>,
-    several: &[PolicyTargetRef],
-    review: &mut Review<'_>,
-) {
+pub(super) fn targets(selector: bool, single: Option<&PolicyTargetRef>, several: &[PolicyTargetRef], review: &mut Review<'_>) {
     for target in single.into_iter().chain(several) {
         let text = |t: &Option<crate::source::Spanned<String>>| t.as_ref().map(|t| t.value.clone()).unwrap_or_default();
         review.require(!selector, target.span, "a policy has a selector or targets, not both");

@@ -2,12 +2,15 @@
 //! warning. It knows three cases only; reachability analysis knows them all.
 
 use super::review::Review;
-use crate::resource::networking::{HttpMatchRequest, HttpRoute, L4MatchAttributes, StringMatch, TlsMatchAttributes, VirtualService};
+use crate::resource::networking::{
+    HttpMatchRequest, HttpRoute, L4MatchAttributes, StringMatch, TlsMatchAttributes, VirtualService,
+};
 use crate::source::{Span, Spanned};
 use crate::yaml::Map;
 
 pub(super) fn warn(spec: &VirtualService, review: &mut Review<'_>) {
-    let http: Vec<(Span, Vec<(Span, String)>)> = spec.http.iter().map(|rule| (rule.span, keys(&rule.matches, http_key))).collect();
+    let http: Vec<(Span, Vec<(Span, String)>)> =
+        spec.http.iter().map(|rule| (rule.span, keys(&rule.matches, http_key))).collect();
     blocks(&http, review);
     prefixes(&spec.http, review);
     let tls: Vec<_> = spec.tls.iter().map(|rule| (rule.span, keys(&rule.matches, tls_key))).collect();
@@ -91,8 +94,7 @@ fn covers(earlier: &Prefixed<'_>, later: &Prefixed<'_>) -> bool {
 
 fn alike(a: &Map<Option<StringMatch>>, b: &Map<Option<StringMatch>>) -> bool {
     let value = |v: &Option<StringMatch>| v.as_ref().map_or("", text).to_owned();
-    a.0.len() == b.0.len()
-        && a.iter().all(|(name, mine)| b.get(name).is_some_and(|other| value(mine).starts_with(&value(other))))
+    a.0.len() == b.0.len() && a.iter().all(|(name, mine)| b.get(name).is_some_and(|other| value(mine).starts_with(&value(other))))
 }
 
 fn text(value: &StringMatch) -> &str {

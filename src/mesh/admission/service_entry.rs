@@ -39,7 +39,11 @@ fn hosts(spec: &ServiceEntry, resolution: &str, review: &mut Review<'_>) {
 
 fn addresses(spec: &ServiceEntry, resolution: &str, review: &mut Review<'_>) {
     for address in &spec.addresses {
-        review.require(names::is_network(address), address.span, format!("`{}` is neither an address nor a network", address.value));
+        review.require(
+            names::is_network(address),
+            address.span,
+            format!("`{}` is neither an address nor a network", address.value),
+        );
         if address.contains('/') && !matches!(resolution, "NONE" | "STATIC") {
             review.reject(address.span, "networks are allowed with resolution NONE and STATIC only");
         }
@@ -52,10 +56,22 @@ fn ports(spec: &ServiceEntry, resolution: &str, review: &mut Review<'_>) {
         let name = |p: &GatewayPort| p.name.as_ref().map(|n| n.value.clone()).unwrap_or_default();
         let earlier = &spec.ports[..index];
         let (own_number, own_name) = (number(port), name(port));
-        review.require((1..=65535).contains(&own_number), port.span, format!("a port lies between 1 and 65535, not at {own_number}"));
-        review.require(!earlier.iter().any(|p| number(p) == own_number), port.span, format!("the port {own_number} stands twice"));
+        review.require(
+            (1..=65535).contains(&own_number),
+            port.span,
+            format!("a port lies between 1 and 65535, not at {own_number}"),
+        );
+        review.require(
+            !earlier.iter().any(|p| number(p) == own_number),
+            port.span,
+            format!("the port {own_number} stands twice"),
+        );
         review.require(names::is_label(&own_name), port.span, format!("`{own_name}` is not the name of a port"));
-        review.require(!earlier.iter().any(|p| name(p) == own_name), port.span, format!("the port name `{own_name}` stands twice"));
+        review.require(
+            !earlier.iter().any(|p| name(p) == own_name),
+            port.span,
+            format!("the port name `{own_name}` stands twice"),
+        );
         let protocol = port.protocol.as_ref().map_or("", |p| p.value.as_str());
         let known = protocol.is_empty() || family(protocol) != Family::Unknown;
         review.require(known, port.span, format!("`{protocol}` is not a known protocol"));

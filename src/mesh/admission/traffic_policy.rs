@@ -24,13 +24,7 @@ pub(super) fn check(policy: &TrafficPolicy, review: &mut Review<'_>) {
     if policy.tunnel.is_some() && policy.proxy_protocol.is_some() {
         review.reject(policy.span, "`tunnel` excludes `proxyProtocol`");
     }
-    blocks(
-        &policy.outlier_detection,
-        &policy.connection_pool,
-        &policy.load_balancer,
-        &policy.tls,
-        review,
-    );
+    blocks(&policy.outlier_detection, &policy.connection_pool, &policy.load_balancer, &policy.tls, review);
     tunnel(policy, review);
     // Warnings below this level are lost.
     let outer = std::mem::replace(&mut review.errors_only, true);
@@ -87,7 +81,10 @@ fn outlier(detection: &OutlierDetection, review: &mut Review<'_>) {
     review.whole_milliseconds(detection.base_ejection_time.as_ref(), "`baseEjectionTime`");
     review.whole_milliseconds(detection.interval.as_ref(), "`interval`");
     if let Some(count) = detection.consecutive_errors.as_ref().filter(|c| c.value != 0) {
-        review.warn(count.span, "`consecutiveErrors` is ignored since 1.7; use `consecutive5xxErrors` or `consecutiveGatewayErrors`");
+        review.warn(
+            count.span,
+            "`consecutiveErrors` is ignored since 1.7; use `consecutive5xxErrors` or `consecutiveGatewayErrors`",
+        );
     }
     let split = detection.split_external_local_origin_errors.as_ref().is_some_and(|s| s.value);
     if let Some(count) = detection.consecutive_local_origin_failures.as_ref().filter(|c| c.value > 0 && !split) {
@@ -167,7 +164,8 @@ fn consistent_hash(hash: &ConsistentHash, review: &mut Review<'_>) {
     if let Some(cookie) = &hash.http_cookie {
         review.require(cookie.name.as_ref().is_some_and(|n| !n.is_empty()), cookie.span, "a hash cookie needs a name");
         for (index, attribute) in cookie.attributes.iter().enumerate() {
-            let name = |a: &crate::resource::networking::CookieAttribute| a.name.as_ref().map(|n| n.value.clone()).unwrap_or_default();
+            let name =
+                |a: &crate::resource::networking::CookieAttribute| a.name.as_ref().map(|n| n.value.clone()).unwrap_or_default();
             review.require(!name(attribute).is_empty(), attribute.span, "an attribute of a cookie needs a name");
             let twice = cookie.attributes[..index].iter().any(|earlier| name(earlier) == name(attribute));
             review.require(!twice, attribute.span, "an attribute of a cookie stands twice");
@@ -182,7 +180,11 @@ fn consistent_hash(hash: &ConsistentHash, review: &mut Review<'_>) {
     if let Some(maglev) = &hash.maglev {
         let size = maglev.table_size.as_ref().map_or(0, |s| s.value);
         let valid = size < MAGLEV_TABLE_BOUND && is_prime(size);
-        review.require(valid, maglev.span, format!("the size of a Maglev table is a prime below {MAGLEV_TABLE_BOUND}, not {size}"));
+        review.require(
+            valid,
+            maglev.span,
+            format!("the size of a Maglev table is a prime below {MAGLEV_TABLE_BOUND}, not {size}"),
+        );
     }
 }
 

@@ -127,8 +127,7 @@ fn route(list: &[RouteDestination], review: &mut Review<'_>) {
     for leg in list {
         destination(leg.destination.as_ref(), leg.span, review);
     }
-    let all: Vec<(i64, Span)> =
-        list.iter().map(|leg| leg.weight.as_ref().map_or((0, leg.span), |w| (w.value, w.span))).collect();
+    let all: Vec<(i64, Span)> = list.iter().map(|leg| leg.weight.as_ref().map_or((0, leg.span), |w| (w.value, w.span))).collect();
     weights(&all, review);
 }
 
