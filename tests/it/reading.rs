@@ -153,7 +153,7 @@ error[MSH0001]: unclosed bracket '['
    = effect: the document is left out; the others are read
    = help: close the bracket, or put a comma between the entries
 
-error[MSH0108]: Service default/reviews is defined again
+warning[MSH0108]: Service default/reviews is defined again
   --> a.yaml:19:9
    |
  4 |   name: reviews
@@ -174,7 +174,7 @@ warning[MSH0103]: unknown field `spec.ports[0].prt`
    = object: Service default/reviews
    = help: did you mean `port`?
 
-4 errors, 1 warning in 1 file
+3 errors, 2 warnings in 1 file
 
 "#]])
         .stderr_eq(str![]);
@@ -238,7 +238,7 @@ error[MSH0002]: `spec.selector` is given more than once
   |
   = effect: kubectl refuses the document; clients that do not check take the last value
 
-error[MSH0108]: Service default/reviews is defined again
+warning[MSH0108]: Service default/reviews is defined again
   --> a.yaml:14:9
    |
  4 |   name: reviews
@@ -250,7 +250,7 @@ error[MSH0108]: Service default/reviews is defined again
    = object: Service default/reviews
    = effect: the later definition replaces the earlier one
 
-2 errors in 1 file
+1 error, 1 warning in 1 file
 
 "#]])
         .stderr_eq(str![]);
