@@ -40,6 +40,7 @@ mod peer_authentication;
 mod policy;
 mod protocol;
 mod proxy_routing;
+mod references;
 mod registry;
 mod routes;
 mod rule_names;
