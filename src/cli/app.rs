@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::check::{self, CheckArgs};
+use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
 
@@ -36,12 +37,14 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(CheckArgs),
+    Conformance(ConformanceArgs),
 }
 
 impl Command {
     fn run(&self, cx: &mut Context) -> Outcome {
         match self {
             Command::Check(args) => check::run(args, cx),
+            Command::Conformance(args) => conformance::run(args, cx),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod app;
 mod check;
+mod conformance;
 mod context;
 mod exit;
 mod input;

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 use super::answer::{Answer, answer};
 use super::case::{Case, CaseRequest};
 use super::difference::{Difference, first, first_in_sets};
+use super::policy::effective_policy;
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::Mesh;
 
@@ -216,14 +217,10 @@ fn policies(case: &Case, mesh: &Mesh, score: &mut Score) {
     let Some(expected) = case.expect["policies"].as_object() else { return };
     for (proxy, clusters) in expected {
         for (cluster, record) in clusters.as_object().into_iter().flatten() {
-            let ours = mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, id, cluster));
+            let ours = mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, &mesh.proxies[id.index()], cluster));
             score.count(case, Aspect::Policies, &format!("{proxy} {cluster}"), first("", record, &ours));
         }
     }
-}
-
-fn effective_policy(_mesh: &Mesh, _proxy: crate::mesh::ProxyId, _cluster: &str) -> Json {
-    Json::Null
 }
 
 fn verdicts(case: &Case, findings: &[Diagnostic], score: &mut Score) {
