@@ -217,7 +217,8 @@ fn policies(case: &Case, mesh: &Mesh, score: &mut Score) {
     let Some(expected) = case.expect["policies"].as_object() else { return };
     for (proxy, clusters) in expected {
         for (cluster, record) in clusters.as_object().into_iter().flatten() {
-            let ours = mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, &mesh.proxies[id.index()], cluster));
+            let ours =
+                mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, &mesh.proxies[id.index()], cluster));
             score.count(case, Aspect::Policies, &format!("{proxy} {cluster}"), first("", record, &ours));
         }
     }
