@@ -8,6 +8,8 @@ use super::check::{self, CheckArgs};
 use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
+use super::run::{self, RunArgs};
+use super::schema::{self, SchemaArgs};
 
 /// Offline, deterministic simulator and validator of service-mesh traffic routing.
 ///
@@ -38,6 +40,8 @@ Exit codes:
 enum Command {
     Check(CheckArgs),
     Conformance(ConformanceArgs),
+    Run(RunArgs),
+    Schema(SchemaArgs),
 }
 
 impl Command {
@@ -45,6 +49,8 @@ impl Command {
         match self {
             Command::Check(args) => check::run(args, cx),
             Command::Conformance(args) => conformance::run(args, cx),
+            Command::Run(args) => run::run(args, cx),
+            Command::Schema(args) => schema::run(args, cx),
         }
     }
 }

@@ -12,5 +12,10 @@ mod context;
 mod exit;
 mod input;
 mod release;
+mod result_file;
+mod run;
+mod scenario_files;
+mod schema;
+mod watch;
 
 pub(crate) use app::main;
