@@ -281,7 +281,7 @@ impl Reader {
             if entry.depth() == 0 {
                 continue;
             }
-            let is_wanted = entry.path().extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e));
+            let is_wanted = holds_objects(entry.path());
             match fs::metadata(entry.path()) {
                 Ok(metadata) if metadata.is_dir() => deeper |= depth == Depth::One,
                 Ok(metadata) if is_wanted && metadata.is_file() => {
@@ -294,13 +294,22 @@ impl Reader {
             }
         }
         if !skipped.is_empty() {
-            self.notes.push(format!("{}: only .yaml, .yml and .json files are read, not {}", path.display(), skipped.join(", ")));
+            self.notes.push(format!("{}: skipped {}", path.display(), skipped.join(", ")));
         }
         if found == 0 {
             return Err(InputError::NothingInDirectory { path: path.to_owned(), deeper });
         }
         Ok(())
     }
+}
+
+/// Whether a file found in a directory is for Kubernetes: YAML or JSON, and neither a scenario of
+/// this program nor kustomize's list of files. Files that are named are read in any case.
+fn holds_objects(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+        && !(stem == "kustomization" || stem == "scenario" || stem.ends_with(".scenario"))
 }
 
 /// A path as findings print it: as it was given, without a leading `./`.
