@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::Conversion;
+use super::conversion::Conversion;
 use super::listeners::text;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::compile::context::Context;

@@ -1,7 +1,7 @@
 //! Filters of rules and back ends.
 
-use super::Conversion;
 use super::back_ends::{self, Referrer, Refused};
+use super::conversion::Conversion;
 use super::listeners::text;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::compile::routes::PREFIX_MARK;

@@ -1,7 +1,7 @@
 //! TCPRoutes and TLSRoutes.
 
-use super::Conversion;
 use super::back_ends::{self, Referrer, Refused};
+use super::conversion::Conversion;
 use super::parents::Attachment;
 use crate::diagnostic::Diagnostic;
 use crate::mesh::compile::context::Item;
