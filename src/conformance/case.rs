@@ -144,14 +144,15 @@ fn labels(value: &Json) -> Vec<(String, String)> {
 }
 
 fn endpoints(value: &Json) -> DescribedEndpoints {
+    let ips: Vec<String> = value["ips"].as_array().map_or_else(Vec::new, |ips| ips.iter().map(text_of).collect());
     DescribedEndpoints {
         service: text_of(&value["service"]),
         labels: labels(&value["labels"]),
-        count: number(&value["count"]).unwrap_or(1),
+        count: number(&value["count"]).unwrap_or_else(|| u32::try_from(ips.len()).unwrap_or(u32::MAX).max(1)),
         port: number(&value["port"]).unwrap_or(0),
         locality: text_of(&value["locality"]),
         ready: value["ready"].as_bool().unwrap_or(true),
-        ips: value["ips"].as_array().map_or_else(Vec::new, |ips| ips.iter().map(text_of).collect()),
+        ips,
     }
 }
 
