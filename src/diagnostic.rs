@@ -239,6 +239,7 @@ codes! {
     UnknownTargetPort "MSH0333" "unknown-target-port" Warning [] "A Service names a target port that no container of its pods declares.";
     RuleWithoutHost "MSH0334" "rule-without-host" Note [] "A DestinationRule is for a host that is not in the registry; it has no effect.";
     DuplicateSubset "MSH0335" "duplicate-subset" Warning [] "Several DestinationRules for one host define the same subset; only the oldest counts.";
+    IgnoredCredential "MSH0336" "ignored-credential" Warning [] "A DestinationRule names a secret that sidecars may not read, so they send plaintext.";
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
     ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";
