@@ -1,10 +1,29 @@
 //! What a run leaves behind: observations while it goes, and the [`RunReport`] at its end.
+//!
+//! The engine tells a [`Recorder`] what happens, in numbers. [`Tally`] counts everything in bounded
+//! memory; [`WaterfallRecorder`] follows a single request. [`Directory`] says what the numbers stand
+//! for.
 
+mod directory;
 mod expectations;
+mod failure;
+mod histogram;
+mod observation;
 mod report;
+mod split;
+mod tally;
+mod waterfall;
 
+pub use directory::{Directory, Group, HopEntry, Reached};
 pub use expectations::evaluate;
+pub use histogram::Distribution;
+pub use observation::{
+    CallId, CalledId, FlagSet, GroupId, HopId, Labels, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId,
+    TimeoutKind, VisitId,
+};
 pub use report::{
     Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,
     Segment, SegmentKind, Split, SplitLeg, SplitPoint, Verdict, VerdictCounts, Waterfall,
 };
+pub use tally::Tally;
+pub use waterfall::{Chosen, WaterfallRecorder};

@@ -1,0 +1,83 @@
+//! What the numbers in observations stand for. The engine fills it; recorders read it at the end.
+
+use super::observation::{CalledId, GroupId, PartyId};
+use crate::source::Span;
+
+/// Names and configuration behind the numbers.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Directory {
+    /// Phases, clients and classes of users that occur together.
+    pub groups: Vec<Group>,
+    /// Who calls: clients in their order, then workloads in theirs.
+    pub parties: Vec<String>,
+    /// Hosts of services: those of the registry in order, then others as they are met.
+    pub services: Vec<String>,
+    /// Workloads.
+    pub workloads: Vec<Reached>,
+    /// Versions: values of the label `version`, or names where there is none.
+    pub versions: Vec<String>,
+    /// Words on answers, in the order in which the scenario first names them.
+    pub labels: Vec<String>,
+    /// Ways through proxies, as they are met.
+    pub hops: Vec<HopEntry>,
+}
+
+/// One class of users of one client in one phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Position of the phase.
+    pub phase: usize,
+    /// Client.
+    pub client: String,
+    /// Class of users; empty if the client has none.
+    pub user: String,
+    /// The planned share of this class in the client's requests, 0 to 1.
+    pub share: f64,
+}
+
+/// A workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// `name.namespace`; empty for hosts outside of the mesh.
+    pub name: String,
+    /// Position in [`Directory::versions`].
+    pub version: usize,
+    /// Its label `version`; empty if it has none.
+    pub label: String,
+}
+
+/// One proxy's way with one kind of request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HopEntry {
+    /// The service that is dialled, as far as it is known.
+    pub service: CalledId,
+    /// Shares of versions as written in the route, if it is weighted or pins one subset.
+    pub planned: Option<Vec<(usize, f64)>>,
+    /// Expected shares of versions, by route weights and endpoints; they add up to less than one if
+    /// some requests reach no endpoint.
+    pub expected: Vec<(usize, f64)>,
+    /// The rule that decides.
+    pub origin: Span,
+    /// Arguments of `meshsim route` that explain it.
+    pub explain: Vec<String>,
+}
+
+impl Directory {
+    /// The group behind a number.
+    #[must_use]
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[id.index()]
+    }
+
+    /// The name of who calls.
+    #[must_use]
+    pub fn party(&self, id: PartyId) -> &str {
+        &self.parties[id.index()]
+    }
+
+    /// The words of a set of labels.
+    #[must_use]
+    pub fn words(&self, labels: super::Labels) -> Vec<String> {
+        labels.iter().filter_map(|position| self.labels.get(position).cloned()).collect()
+    }
+}
