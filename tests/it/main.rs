@@ -1,5 +1,7 @@
 //! Integration tests, one binary: whole programs and whole files in, bytes out.
 
+mod engine;
 mod layers;
 mod reading;
+mod stage_play;
 mod policies;

@@ -1,0 +1,579 @@
+//! A call at the caller's proxy, phase by phase as Envoy has them: route, fault delay, fault abort,
+//! then the router with its endpoint picks, timeouts and retries.
+//!
+//! Order of things at one instant: a timeout leaves before an answer, because it was scheduled
+//! earlier; so does a route timeout before the timeout of a try that was begun later. An answer
+//! exactly at a deadline is therefore too late.
+
+use smallvec::SmallVec;
+
+use super::balance::{Pick, Policy};
+use super::engine::{DEPTH_MAX, Ending, Engine};
+use super::event::Event;
+use super::frame::{Call, CallState, Caller, Visit, VisitState};
+use super::hop::{Action, Hop, Reads, To};
+use super::queue::{LaneId, TimerId};
+use super::slab::NONE;
+use super::sources::name_hash;
+use super::way::unknown_cluster;
+use crate::draw::{Draw, Purpose, below};
+use crate::record::{
+    CallId, FlagSet, Labels, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId, TimeoutKind, VisitId,
+};
+use crate::routing::{Flag, included};
+use crate::time::Instant;
+
+/// A call to begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewCall {
+    pub(super) request: RequestId,
+    pub(super) draw: Draw,
+    pub(super) caller: Caller,
+    /// The pod whose proxy it goes through.
+    pub(super) pod: u32,
+    pub(super) source: PartyId,
+    /// The visit that makes it.
+    pub(super) visit: VisitId,
+    pub(super) shape: u32,
+    /// The caller's own timeout.
+    pub(super) timeout: Option<LaneId>,
+    pub(super) depth: u16,
+}
+
+/// A call that has ended, and whom it concerns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) caller: Caller,
+    pub(super) request: RequestId,
+    /// 0 if there was no answer.
+    pub(super) status: u16,
+    pub(super) flags: FlagSet,
+    pub(super) labels: Labels,
+    /// Whether the caller gave up.
+    pub(super) timed_out: bool,
+    pub(super) began: Instant,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    Answered(u16, Labels),
+    NotConnected,
+    TimedOut,
+}
+
+/// Network delays are drawn by try and direction.
+const BACK: u64 = 1 << 32;
+
+/// Draws of a call that are not picks: its worker thread.
+const WORKER: u64 = 1 << 41;
+
+impl<R: Recorder> Engine<'_, '_, R> {
+    pub(super) fn start_call(&mut self, new: NewCall) {
+        if new.depth > DEPTH_MAX {
+            self.end(Ending::Deep);
+            return;
+        }
+        let hop = self.hop(new.pod, new.shape);
+        let call = self.calls.insert(Call {
+            request: new.request,
+            draw: new.draw,
+            began: self.queue.now(),
+            caller: new.caller,
+            pod: new.pod,
+            source: new.source,
+            hop,
+            leg: 0,
+            depth: new.depth,
+            state: CallState::Trying,
+            visit: NONE,
+            tries: 0,
+            retries_left: 0,
+            reached: ReachedId::NOWHERE,
+            busy: NONE,
+            flags: FlagSet::default(),
+            caller_timer: TimerId::NONE,
+            route_timer: TimerId::NONE,
+            try_timer: TimerId::NONE,
+            tried: SmallVec::new(),
+            sibling: NONE,
+        });
+        self.adopt(call, new.caller);
+        if let Some(lane) = new.timeout {
+            self.calls[call].caller_timer = self.queue.start(lane, Event::CallerTimeout(call));
+        }
+        let id = self.atlas.hops[hop as usize].id;
+        self.observe(Observation::CallSent {
+            request: new.request,
+            call: CallId(call),
+            visit: new.visit,
+            source: new.source,
+            hop: id,
+            mirror: false,
+        });
+        self.fault(call);
+    }
+
+    fn fault(&mut self, call: u32) {
+        let Call { hop, draw, .. } = self.calls[call];
+        let delay = self.atlas.hops[hop as usize].delay;
+        let Some((lane, _)) = delay.filter(|(_, share)| included(*share, draw.value(Purpose::FaultDelay))) else {
+            self.let_go(call);
+            return;
+        };
+        let timer = self.queue.start(lane, Event::FaultOver(call));
+        let until = self.queue.now() + self.queue.duration(lane);
+        let frame = &mut self.calls[call];
+        frame.try_timer = timer;
+        frame.state = CallState::Held;
+        frame.flags = frame.flags.with(Flag::DelayInjected);
+        self.detail(|engine| Observation::Held { call: CallId(call), request: engine.calls[call].request, until });
+    }
+
+    pub(super) fn fault_over(&mut self, call: u32) {
+        self.calls[call].try_timer = TimerId::NONE;
+        self.calls[call].state = CallState::Trying;
+        self.let_go(call);
+    }
+
+    /// Past the delay: abort, answer, or forward.
+    fn let_go(&mut self, call: u32) {
+        let Call { hop, draw, .. } = self.calls[call];
+        let hop = &self.atlas.hops[hop as usize];
+        if let Some((status, share)) = hop.abort
+            && included(share, draw.value(Purpose::FaultAbort))
+        {
+            self.raise(call, Flag::FaultInjected);
+            self.finish(call, status, "fault_filter_abort");
+            return;
+        }
+        match hop.action {
+            Action::Forward { .. } => self.forward(call),
+            Action::Answer { status, flags, details, .. } => {
+                flags.iter().for_each(|flag| self.raise(call, flag));
+                self.finish(call, status, details);
+            }
+        }
+    }
+
+    /// The router: the destination is drawn once, its timeout covers everything that follows.
+    fn forward(&mut self, call: u32) {
+        let Call { hop, draw, .. } = self.calls[call];
+        let hop = &self.atlas.hops[hop as usize];
+        let position = hop.pick(|| draw.value(Purpose::Stream));
+        let to = hop.leg(position).map(|leg| leg.to);
+        let (timeout, retries) = (hop.timeout, hop.retry.as_ref().map_or(0, |retry| retry.attempts));
+        let reads = hop.reads;
+        self.calls[call].leg = position;
+        self.calls[call].retries_left = retries;
+        let Some(To::Target(_)) = to else {
+            let config = self.places[self.calls[call].pod as usize].config;
+            let profile = &self.plan.population.stages[config as usize].mesh.profile;
+            self.raise(call, unknown_cluster(profile));
+            let status = match to {
+                Some(To::Nowhere(status)) if reads == Reads::Http => status,
+                _ => 0,
+            };
+            self.finish(call, status, "cluster_not_found");
+            return;
+        };
+        if let Some(lane) = timeout {
+            self.calls[call].route_timer = self.queue.start(lane, Event::RouteTimeout(call));
+        }
+        self.begin_try(call);
+    }
+
+    fn begin_try(&mut self, call: u32) {
+        let Some((pod, port)) = self.pick_endpoint(call) else {
+            self.no_endpoint(call);
+            return;
+        };
+        let frame = &mut self.calls[call];
+        let attempt = frame.tries;
+        frame.tries += 1;
+        frame.state = CallState::Trying;
+        frame.reached = self.atlas.reached(pod);
+        let hop = &self.atlas.hops[frame.hop as usize];
+        if let Some(retry) = &hop.retry {
+            // Only a policy asks which endpoints were tried.
+            frame.tried.push(pod);
+            if let Some(lane) = retry.per_try {
+                frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
+            }
+        }
+        let mirrored = attempt == 0 && !hop.mirrors.is_empty();
+        self.travel(call, (pod, port), attempt);
+        if mirrored {
+            self.mirror(call);
+        }
+    }
+
+    /// Sends a call's request to a pod.
+    fn travel(&mut self, call: u32, (pod, port): (u32, u16), attempt: u32) {
+        let frame = &mut self.calls[call];
+        let draw = frame.draw;
+        let visit = self.visits.insert(Visit {
+            request: frame.request,
+            draw: draw.child(u64::from(attempt)),
+            call,
+            pod,
+            port,
+            mirror: frame.caller == Caller::Mirror,
+            refused: false,
+            state: VisitState::Coming,
+            source: frame.source,
+            hop: frame.hop,
+            leg: frame.leg,
+            depth: frame.depth,
+            attempt,
+            script: 0,
+            step: 0,
+            repetition: 0,
+            pending: 0,
+            first_call: NONE,
+            labels: Labels::default(),
+            status: 0,
+        });
+        frame.visit = visit;
+        let value = || draw.nth(Purpose::Network, u64::from(attempt));
+        Self::after(&mut self.queue, &self.hop_latency, value, Event::Delivery(visit));
+    }
+
+    /// Sends a visit's answer back.
+    pub(super) fn travel_back(&mut self, visit: u32) {
+        let frame = &mut self.visits[visit];
+        if frame.call == NONE {
+            self.visits.remove(visit);
+            return;
+        }
+        frame.state = VisitState::Returning;
+        let (draw, attempt) = (self.calls[frame.call].draw, u64::from(frame.attempt));
+        let value = || draw.nth(Purpose::Network, attempt | BACK);
+        Self::after(&mut self.queue, &self.hop_latency, value, Event::Answer(visit));
+    }
+
+    /// Copies go out with the first try, as calls of their own that nobody waits for.
+    fn mirror(&mut self, call: u32) {
+        let original = self.calls[call].clone();
+        let stream = original.draw.value(Purpose::Stream);
+        for index in 0..self.atlas.hops[original.hop as usize].mirrors.len() {
+            let (share, leg) = &self.atlas.hops[original.hop as usize].mirrors[index];
+            if !included(*share, stream) || matches!(leg.to, To::Nowhere(_)) {
+                continue;
+            }
+            let leg = Hop::MIRRORS + index as u16;
+            let copy = self.calls.insert(Call {
+                draw: original.draw.child(u64::MAX - index as u64),
+                began: self.queue.now(),
+                caller: Caller::Mirror,
+                leg,
+                visit: NONE,
+                tries: 1,
+                busy: NONE,
+                caller_timer: TimerId::NONE,
+                route_timer: TimerId::NONE,
+                try_timer: TimerId::NONE,
+                tried: SmallVec::new(),
+                ..original.clone()
+            });
+            let Some(endpoint) = self.pick_endpoint(copy) else {
+                self.calls.remove(copy);
+                continue;
+            };
+            let hop = self.atlas.hops[original.hop as usize].id;
+            self.observe(Observation::CallSent {
+                request: original.request,
+                call: CallId(copy),
+                visit: VisitId::NONE,
+                source: original.source,
+                hop,
+                mirror: true,
+            });
+            self.travel(copy, endpoint, 0);
+        }
+    }
+
+    /// Picks an endpoint; on retries, up to so often anew to avoid those that were tried.
+    fn pick_endpoint(&mut self, call: u32) -> Option<(u32, u16)> {
+        let frame = &self.calls[call];
+        let hop = &self.atlas.hops[frame.hop as usize];
+        let To::Target(target) = hop.leg(frame.leg)?.to else { return None };
+        let target = &self.atlas.targets[target as usize];
+        if let ([member], false) = (target.members.as_slice(), target.policy == Policy::RoundRobin) {
+            return Some((member.pod, member.port));
+        }
+        let worker = match self.plan.workers {
+            1 => 0,
+            workers => below(frame.draw.nth(Purpose::Balance, WORKER), workers as u64) as usize,
+        };
+        let slot = slot(&mut self.balancers, frame.pod, target.cluster);
+        let own_draw = self.own_draw;
+        let (pods, cluster) = (&self.plan.population.pods, target.cluster);
+        let start = || {
+            let pod = pods.get(frame.pod as usize).map_or("", |pod| pod.name.as_str());
+            let name = self.atlas.cluster_name(cluster);
+            own_draw.child(name_hash(&[pod, name])).nth(Purpose::BalanceStart, worker as u64)
+        };
+        let balancer = slot.get_or_insert_default();
+        let start = if balancer.needs_start(target, worker) { start() } else { 0 };
+        let repicks = match &hop.retry {
+            Some(retry) if frame.tries > 0 => retry.avoid_tried.unwrap_or(0),
+            _ => 0,
+        };
+        let mut position = None;
+        for repick in 0..=repicks {
+            let pick = Pick { draw: frame.draw, attempt: frame.tries, repick, worker, start };
+            position = balancer.pick(target, &pick);
+            let is_new = position.is_none_or(|position| !frame.tried.contains(&target.members[position].pod));
+            if is_new {
+                break;
+            }
+        }
+        let member = target.members[position?];
+        if target.policy == Policy::LeastRequest {
+            balancer.began(member.pod);
+            self.calls[call].busy = member.pod;
+        }
+        Some((member.pod, member.port))
+    }
+
+    fn no_endpoint(&mut self, call: u32) {
+        match self.reads(call) {
+            Reads::Http => {
+                self.raise(call, Flag::NoHealthyUpstream);
+                self.finish(call, 503, "no_healthy_upstream");
+            }
+            Reads::Tcp => {
+                self.raise(call, Flag::NoHealthyUpstream);
+                self.finish(call, 0, "no_healthy_upstream");
+            }
+            Reads::Nothing => self.finish(call, 0, "connection_refused"),
+        }
+    }
+
+    /// An answer, or a refusal, is back.
+    pub(super) fn answer(&mut self, visit: u32) {
+        let Visit { call, refused, status, labels, .. } = self.visits[visit];
+        self.visits.remove(visit);
+        if call == NONE {
+            return;
+        }
+        self.calls[call].visit = NONE;
+        self.after_try(call, if refused { Try::NotConnected } else { Try::Answered(status, labels) });
+    }
+
+    pub(super) fn try_timeout(&mut self, call: u32) {
+        self.calls[call].try_timer = TimerId::NONE;
+        self.timed_out(call, TimeoutKind::Try);
+        self.abandon(call);
+        self.after_try(call, Try::TimedOut);
+    }
+
+    /// A try has ended: it is retried, or it was the last.
+    fn after_try(&mut self, call: u32, ended: Try) {
+        self.stop_try(call);
+        let frame = &self.calls[call];
+        let retry = self.atlas.hops[frame.hop as usize].retry.as_ref();
+        let is_retriable = retry.is_some_and(|retry| match ended {
+            Try::Answered(status, _) => retry.on_status(status),
+            Try::NotConnected => retry.on_connect_failure(),
+            Try::TimedOut => retry.on_try_timeout(),
+        });
+        if is_retriable && frame.retries_left > 0 {
+            self.back_off(call);
+            return;
+        }
+        if is_retriable {
+            self.raise(call, Flag::RetryLimitExceeded);
+        }
+        match ended {
+            Try::Answered(status, labels) => self.finish_with(call, status, labels, "via_upstream"),
+            Try::NotConnected => self.not_connected(call),
+            Try::TimedOut => {
+                self.raise(call, Flag::UpstreamTimeout);
+                self.finish(call, 504, "upstream_per_try_timeout");
+            }
+        }
+    }
+
+    fn not_connected(&mut self, call: u32) {
+        const DETAILS: &str =
+            "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+        match self.reads(call) {
+            Reads::Http => {
+                self.raise(call, Flag::UpstreamFailure);
+                self.finish(call, 503, DETAILS);
+            }
+            Reads::Tcp => {
+                self.raise(call, Flag::UpstreamFailure);
+                self.finish(call, 0, DETAILS);
+            }
+            Reads::Nothing => self.finish(call, 0, "connection_refused"),
+        }
+    }
+
+    fn back_off(&mut self, call: u32) {
+        let frame = &mut self.calls[call];
+        let Some(retry) = &self.atlas.hops[frame.hop as usize].retry else { return };
+        let nth = retry.attempts - frame.retries_left;
+        frame.retries_left -= 1;
+        frame.state = CallState::BackingOff;
+        let pause = retry.back_off(nth, frame.draw.nth(Purpose::BackOff, u64::from(nth)));
+        self.queue.after(pause, Event::BackOffOver(call));
+        let until = self.queue.now() + pause;
+        self.detail(|engine| Observation::BackedOff { call: CallId(call), request: engine.calls[call].request, until });
+    }
+
+    pub(super) fn back_off_over(&mut self, call: u32) {
+        match self.calls[call].state {
+            CallState::Over => self.calls.remove(call),
+            CallState::Held | CallState::Trying | CallState::BackingOff => self.begin_try(call),
+        }
+    }
+
+    pub(super) fn route_timeout(&mut self, call: u32) {
+        self.calls[call].route_timer = TimerId::NONE;
+        self.timed_out(call, TimeoutKind::Route);
+        self.abandon(call);
+        self.raise(call, Flag::UpstreamTimeout);
+        self.finish(call, 504, "response_timeout");
+    }
+
+    /// The caller gives up: it closes its connection to its proxy, which lets go of everything.
+    pub(super) fn caller_timeout(&mut self, call: u32) {
+        self.calls[call].caller_timer = TimerId::NONE;
+        self.timed_out(call, TimeoutKind::Caller);
+        let Call { caller, request, began, .. } = self.calls[call];
+        let proxied = self.reads(call) != Reads::Nothing;
+        let mut flags = self.calls[call].flags;
+        if proxied && self.cancels_proxies {
+            flags = flags.with(Flag::DownstreamTermination);
+        }
+        self.disown(call);
+        self.ended.push_back(Ended { caller, request, status: 0, flags, labels: Labels::default(), timed_out: true, began });
+        if self.cancels_proxies {
+            self.hang_up(call);
+        }
+    }
+
+    /// A call whose caller is no longer there ends at its proxy.
+    pub(super) fn hang_up(&mut self, call: u32) {
+        self.calls[call].caller = Caller::Nobody;
+        self.abandon(call);
+        if self.reads(call) != Reads::Nothing {
+            self.raise(call, Flag::DownstreamTermination);
+        }
+        self.finish(call, 0, "downstream_remote_disconnect");
+    }
+
+    /// Stops waiting for the current try. What it has set going goes on, unless callees are cancelled.
+    fn abandon(&mut self, call: u32) {
+        let visit = std::mem::replace(&mut self.calls[call].visit, NONE);
+        if visit == NONE {
+            return;
+        }
+        self.visits[visit].call = NONE;
+        if self.cancels_callees {
+            self.drop_visit(visit);
+        }
+    }
+
+    fn finish(&mut self, call: u32, status: u16, details: &'static str) {
+        self.finish_with(call, status, Labels::default(), details);
+    }
+
+    fn finish_with(&mut self, call: u32, status: u16, labels: Labels, details: &'static str) {
+        self.stop_try(call);
+        let Call { caller_timer, route_timer, caller, request, began, flags, source, hop, leg, reached, state, .. } =
+            self.calls[call];
+        self.queue.cancel(caller_timer);
+        self.queue.cancel(route_timer);
+        let is_mirror = caller == Caller::Mirror;
+        if !is_mirror {
+            let hop = &self.atlas.hops[hop as usize];
+            let service = match (&hop.action, hop.leg(leg)) {
+                (Action::Answer { service, .. }, _) => *service,
+                (Action::Forward { .. }, Some(leg)) => leg.service,
+                (Action::Forward { .. }, None) => crate::record::CalledId(0),
+            };
+            let outcome = Outcome { status, flags, labels };
+            let hop = hop.id;
+            let call = CallId(call);
+            self.observe(Observation::CallEnded {
+                request,
+                call,
+                source,
+                hop,
+                service,
+                workload: reached,
+                outcome,
+                details,
+                began,
+            });
+        }
+        self.disown(call);
+        if !matches!(caller, Caller::Nobody | Caller::Mirror) {
+            self.ended.push_back(Ended { caller, request, status, flags, labels, timed_out: false, began });
+        }
+        if state == CallState::BackingOff {
+            // The event that ends the back-off is still due, and frees the frame.
+            self.calls[call].state = CallState::Over;
+        } else {
+            self.calls.remove(call);
+        }
+    }
+
+    /// Whoever made the call learns of its end.
+    pub(super) fn after_call(&mut self, ended: Ended) {
+        match ended.caller {
+            Caller::Client { source, user } => {
+                let outcome = Outcome { status: ended.status, flags: ended.flags, labels: ended.labels };
+                self.answered(source, user, ended.request, outcome, ended.began);
+            }
+            Caller::App { visit, site } => self.call_ended(visit, site, &ended),
+            Caller::Nobody | Caller::Mirror => {}
+        }
+    }
+
+    /// The timer of a try or of a fault delay, and the endpoint that was busy with it.
+    fn stop_try(&mut self, call: u32) {
+        let frame = &mut self.calls[call];
+        let timer = std::mem::replace(&mut frame.try_timer, TimerId::NONE);
+        self.queue.cancel(timer);
+        let busy = std::mem::replace(&mut frame.busy, NONE);
+        if busy == NONE {
+            return;
+        }
+        if let Some(To::Target(target)) = self.atlas.hops[frame.hop as usize].leg(frame.leg).map(|leg| leg.to) {
+            let cluster = self.atlas.targets[target as usize].cluster;
+            if let Some(balancer) = slot(&mut self.balancers, frame.pod, cluster) {
+                balancer.ended(busy);
+            }
+        }
+    }
+
+    fn raise(&mut self, call: u32, flag: Flag) {
+        let frame = &mut self.calls[call];
+        frame.flags = frame.flags.with(flag);
+    }
+
+    fn reads(&self, call: u32) -> Reads {
+        self.atlas.hops[self.calls[call].hop as usize].reads
+    }
+
+    fn timed_out(&mut self, call: u32, kind: TimeoutKind) {
+        self.detail(|engine| Observation::TimedOut { call: CallId(call), request: engine.calls[call].request, kind });
+    }
+}
+
+fn slot<T: Default>(table: &mut Vec<Vec<T>>, row: u32, column: u32) -> &mut T {
+    let (row, column) = (row as usize, column as usize);
+    if table.len() <= row {
+        table.resize_with(row + 1, Vec::new);
+    }
+    let row = &mut table[row];
+    if row.len() <= column {
+        row.resize_with(column + 1, T::default);
+    }
+    &mut row[column]
+}

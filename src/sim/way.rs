@@ -1,0 +1,268 @@
+//! From a proxy's configuration to a [`Hop`]: listener, virtual host and route by the routing
+//! module's rules, then everything the event loop needs of them.
+
+use super::atlas::{Atlas, Way};
+use super::hop::{Action, Hop, Leg, Reads, To};
+use super::queue::Queue;
+use super::retry::RetryPlan;
+use super::shape::Shape;
+use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
+use crate::mesh::{Origin, Profile, Proxy, ProxyId};
+use crate::record::{CalledId, FlagSet, HopEntry, HopId};
+use crate::routing::{
+    Conn, CorsRole, Course, Decision, Flag, HttpConn, Received, Request, Scheme, Selection, TcpConn, Verdict, listen,
+};
+use crate::workload::UrlKind;
+
+/// A hop in the making, with what the report wants to know of it.
+struct Draft {
+    hop: Hop,
+    planned: bool,
+    origin: Origin,
+}
+
+impl Atlas<'_> {
+    /// The way of requests of a shape through a configuration.
+    pub(super) fn hop_for(&mut self, stage: u32, way: Way, shape: u32, queue: &mut Queue) -> u32 {
+        if let Some(hop) = self.hop_of.get(&(stage, way, shape)) {
+            return *hop;
+        }
+        let draft = match way {
+            Way::Proxy(proxy) => self.through_proxy(stage, proxy, shape, queue),
+            Way::Plain(workload) => self.plain(stage, workload, shape),
+        };
+        let number = self.hops.len() as u32;
+        let entry = self.entry(stage, way, shape, &draft);
+        self.directory.hops.push(entry);
+        self.hops.push(Hop { id: HopId(number), ..draft.hop });
+        self.hop_of.insert((stage, way, shape), number);
+        number
+    }
+
+    /// Past all rules: the service's address leads to any endpoint.
+    fn plain(&mut self, stage: u32, workload: u32, shape: u32) -> Draft {
+        let namespace = self.plan.population.workloads[workload as usize].namespace.clone();
+        let Shape { port, request, .. } = self.shapes.get(shape).clone();
+        let target = self.dialled_target(stage, &request.authority, &namespace, port);
+        let service = self.dialled_service(stage, &request.authority, &namespace);
+        let leg = Leg { to: To::Target(target), service, shape };
+        Draft::forwarding(Reads::Nothing, vec![(1, leg)])
+    }
+
+    fn dialled_service(&mut self, stage: u32, authority: &str, namespace: &str) -> CalledId {
+        let mesh = &self.plan.population.stages[stage as usize].mesh;
+        let host = crate::routing::without_port(authority);
+        match super::endpoints::find(mesh, host, namespace) {
+            super::endpoints::Found::Service(index) => self.called(&mesh.services[index].host),
+            super::endpoints::Found::Outside | super::endpoints::Found::Nothing => self.called(host),
+        }
+    }
+
+    fn through_proxy(&mut self, stage: u32, id: ProxyId, shape: u32, queue: &mut Queue) -> Draft {
+        let mesh = &self.plan.population.stages[stage as usize].mesh;
+        let proxy = &mesh.proxies[id.index()];
+        let what = self.shapes.get(shape).clone();
+        let service = self.dialled_service(stage, &what.request.authority, &proxy.spec.namespace);
+        let place = Place { stage, id, proxy, profile: &mesh.profile, shape, what: &what, service };
+        match listen(proxy, &what.dial(), &what.request.authority) {
+            Conn::Refused => Draft::answering(Reads::Tcp, 0, FlagSet::default(), "connection_refused", service),
+            Conn::Ended(ended) => Draft::answering(Reads::Tcp, 0, FlagSet::default(), ended.reason.word(), service),
+            Conn::Tcp(tcp) => self.as_bytes(&place, &tcp),
+            Conn::Http(http) => self.as_http(&place, &http, queue),
+        }
+    }
+
+    fn as_bytes(&mut self, place: &Place<'_>, tcp: &TcpConn<'_>) -> Draft {
+        let mut sum = 0;
+        let mut legs = Vec::new();
+        for (cluster, weight) in &tcp.legs {
+            sum += u64::from(*weight);
+            legs.push((sum, self.leg(place, cluster, 0, place.shape)));
+        }
+        let planned = tcp.legs.len() > 1 || tcp.legs.iter().any(|(cluster, _)| !subset_of(&cluster.name).is_empty());
+        let origin = tcp.chain.map(|chain| chain.origin).unwrap_or_default();
+        Draft { planned, origin, ..Draft::forwarding(Reads::Tcp, legs) }
+    }
+
+    fn as_http(&mut self, place: &Place<'_>, http: &HttpConn<'_>, queue: &mut Queue) -> Draft {
+        let received = match Received::new(place.proxy.spec.kind, &place.what.request) {
+            Ok(received) => received,
+            Err(bad) => return place.local(400, Course::Malformed(bad), None),
+        };
+        let selection = crate::routing::select_received(place.proxy, http.table, &received);
+        let route = match selection.verdict {
+            Verdict::Malformed(bad) => return place.local(400, Course::Malformed(bad), None),
+            Verdict::NoHost | Verdict::NoRoute { .. } => return place.local(404, Course::NoRoute, None),
+            Verdict::RequireTls { .. } => return place.local(301, Course::RequireTls, None),
+            Verdict::Route { .. } => selection.route(place.proxy),
+        };
+        let Some(route) = route else { return place.local(404, Course::NoRoute, None) };
+        let mut draft = match &route.action {
+            RouteAction::Redirect(redirect) => place.local(redirect.status, Course::Redirect, Some(selection)),
+            RouteAction::Direct(direct) => place.local(direct.status, Course::Direct, Some(selection)),
+            RouteAction::Forward(_) if matches!(selection.cors, CorsRole::Preflight | CorsRole::ForeignPreflight) => {
+                place.local(200, Course::Preflight, Some(selection))
+            }
+            RouteAction::Forward(forward) => self.forwarded(place, &received, selection, forward, queue),
+        };
+        draft.origin = route.origin;
+        add_fault(&mut draft.hop, route, queue);
+        draft
+    }
+
+    fn forwarded(
+        &mut self,
+        place: &Place<'_>,
+        received: &Received<'_>,
+        selection: Selection,
+        forward: &Forward,
+        queue: &mut Queue,
+    ) -> Draft {
+        let mut sum = 0;
+        let mut legs = Vec::new();
+        for (index, leg) in forward.legs.all().iter().enumerate() {
+            sum += u64::from(leg.weight);
+            let shape = self.outgoing(place, received, selection, index as u32);
+            legs.push((sum, self.leg(place, &leg.cluster, forward.cluster_not_found_status, shape)));
+        }
+        let planned = legs.len() > 1 || forward.legs.all().iter().any(|leg| !subset_of(&leg.cluster.name).is_empty());
+        let mut draft = Draft { planned, ..Draft::forwarding(Reads::Http, legs) };
+        draft.hop.timeout = (!forward.timeout.is_zero()).then(|| queue.lane(forward.timeout));
+        draft.hop.retry = forward.retries.as_ref().map(|policy| {
+            let ends_first = |per_try: &crate::time::Duration| forward.timeout.is_zero() || *per_try < forward.timeout;
+            let per_try = policy.per_try_timeout.filter(ends_first).filter(|per_try| !per_try.is_zero());
+            RetryPlan::of(policy, per_try.map(|per_try| queue.lane(per_try)))
+        });
+        let first = draft.hop.leg(0).map_or(place.shape, |leg| leg.shape);
+        draft.hop.mirrors =
+            forward.mirrors.iter().map(|mirror| (mirror.share, self.leg(place, &mirror.cluster, 503, first))).collect();
+        draft
+    }
+
+    /// The shape of the request as one destination sees it.
+    fn outgoing(&mut self, place: &Place<'_>, received: &Received<'_>, selection: Selection, leg: u32) -> u32 {
+        let decision = Decision { selection, leg: Some(leg), delay: None, course: Course::NoRoute, stream: 0 };
+        let Some(out) = crate::routing::forwarded(place.proxy, received, &decision) else { return place.shape };
+        let request = Request {
+            method: out.method,
+            scheme: Scheme::Http,
+            authority: out.authority,
+            path: out.path,
+            headers: out.headers.0,
+        };
+        self.shapes.number(Shape { kind: UrlKind::Http, port: place.what.port, request })
+    }
+
+    fn leg(&mut self, place: &Place<'_>, cluster: &ClusterRef, missing: u16, shape: u32) -> Leg {
+        let Some(id) = cluster.id else {
+            let host = cluster.name.split('|').nth(3).filter(|host| !host.is_empty());
+            let service = host.map_or(place.service, |host| self.called(host));
+            return Leg { to: To::Nowhere(missing), service, shape };
+        };
+        let mesh = &self.plan.population.stages[place.stage as usize].mesh;
+        let of_cluster = place.proxy.clusters[id.index()].service;
+        let service = of_cluster.map_or(place.service, |service| self.called(&mesh.services[service.index()].host));
+        let target = self.cluster_target(place.stage, place.id, id, &place.what.request.authority, place.what.port);
+        Leg { to: To::Target(target), service, shape }
+    }
+
+    fn entry(&mut self, stage: u32, way: Way, shape: u32, draft: &Draft) -> HopEntry {
+        let mesh = &self.plan.population.stages[stage as usize].mesh;
+        let (service, expected, planned) = match &draft.hop.action {
+            Action::Answer { service, .. } => (*service, Vec::new(), None),
+            Action::Forward { legs } => self.shares(legs, draft.planned),
+        };
+        let explain = match way {
+            Way::Proxy(id) => {
+                let spec = &mesh.proxies[id.index()].spec;
+                let short = spec.name.strip_suffix(&format!(".{}", spec.namespace)).unwrap_or(&spec.name);
+                self.shapes.get(shape).explain(short)
+            }
+            Way::Plain(_) => Vec::new(),
+        };
+        HopEntry { service, planned, expected, origin: draft.origin.span, explain }
+    }
+
+    /// The service that is dialled, and the shares of versions: expected, and as written.
+    #[allow(clippy::type_complexity)]
+    fn shares(&mut self, legs: &[(u64, Leg)], written: bool) -> (CalledId, Vec<(usize, f64)>, Option<Vec<(usize, f64)>>) {
+        let total = legs.last().map_or(1, |(sum, _)| *sum) as f64;
+        let (mut expected, mut planned) = (Vec::new(), Vec::new());
+        let mut before = 0;
+        for (sum, leg) in legs {
+            let weight = (sum - before) as f64 / total;
+            before = *sum;
+            let versions = match leg.to {
+                To::Target(target) => self.versions_of(target),
+                To::Nowhere(_) => Vec::new(),
+            };
+            expected.extend(versions.iter().map(|(version, share)| (*version, share * weight)));
+            planned.extend(versions.iter().map(|(version, share)| (*version, share * weight)));
+        }
+        let service = legs.first().map_or(CalledId(0), |(_, leg)| leg.service);
+        (service, expected, written.then_some(planned))
+    }
+}
+
+/// The subset in a cluster's name.
+fn subset_of(cluster: &str) -> &str {
+    cluster.split('|').nth(2).unwrap_or_default()
+}
+
+/// Where a request is looked at.
+struct Place<'a> {
+    stage: u32,
+    id: ProxyId,
+    proxy: &'a Proxy,
+    profile: &'a Profile,
+    shape: u32,
+    what: &'a Shape,
+    service: CalledId,
+}
+
+impl Place<'_> {
+    /// An answer by the proxy itself.
+    fn local(&self, status: u16, course: Course, selection: Option<Selection>) -> Draft {
+        let selection = selection.unwrap_or(Selection {
+            table: crate::mesh::RouteTableId(0),
+            verdict: Verdict::NoHost,
+            cors: CorsRole::None,
+        });
+        let decision = Decision { selection, leg: None, delay: None, course, stream: 0 };
+        let flags = decision.flags(self.profile).iter().fold(FlagSet::default(), FlagSet::with);
+        Draft::answering(Reads::Http, status, flags, decision.details(), self.service)
+    }
+}
+
+fn add_fault(hop: &mut Hop, route: &Route, queue: &mut Queue) {
+    let Some(fault) = &route.fault else { return };
+    hop.delay = fault.delay.filter(|delay| delay.share.0 > 0).map(|delay| (queue.lane(delay.fixed), delay.share));
+    hop.abort = fault.abort.filter(|abort| abort.share.0 > 0).map(|abort| {
+        let status = match abort.status {
+            AbortStatus::Http(status) => status,
+            // A client that speaks no gRPC gets 200 and a text.
+            AbortStatus::Grpc(_) => 200,
+        };
+        (status, abort.share)
+    });
+}
+
+impl Draft {
+    fn of(reads: Reads, action: Action) -> Draft {
+        let hop = Hop { id: HopId(0), reads, delay: None, abort: None, action, retry: None, timeout: None, mirrors: Vec::new() };
+        Draft { hop, planned: false, origin: Origin::default() }
+    }
+
+    fn forwarding(reads: Reads, legs: Vec<(u64, Leg)>) -> Draft {
+        Draft::of(reads, Action::Forward { legs })
+    }
+
+    fn answering(reads: Reads, status: u16, flags: FlagSet, details: &'static str, service: CalledId) -> Draft {
+        Draft::of(reads, Action::Answer { status, flags, details, service })
+    }
+}
+
+/// The flag of a cluster that does not exist.
+pub(super) fn unknown_cluster(profile: &Profile) -> Flag {
+    if profile.unknown_cluster_flag == "NR" { Flag::NoRoute } else { Flag::NoCluster }
+}
