@@ -10,6 +10,7 @@ use crate::scenario::{
     Traffic, ready_made,
 };
 use crate::source::{Span, Spanned};
+use crate::text::grouped;
 use crate::time::Duration;
 use crate::workload::{Url, UrlKind};
 use crate::yaml::Map;
@@ -251,7 +252,7 @@ impl Check<'_> {
         if scenario.clients.is_empty() {
             self.unused(scenario.span, "the scenario has no clients, so no request is sent");
         }
-        self.distinct(scenario.clients.iter().map(|c| &c.name), "client");
+        self.distinct(scenario.clients.iter().map(|c| &c.name), "clients");
         for client in &scenario.clients {
             self.client(client);
         }
@@ -262,7 +263,7 @@ impl Check<'_> {
         for name in names {
             match seen.iter().find(|earlier| earlier.value == name.value) {
                 Some(earlier) => {
-                    let finding = Diagnostic::new(Code::ScenarioInvalid, format!("two {what}s are called `{}`", name.value))
+                    let finding = Diagnostic::new(Code::ScenarioInvalid, format!("two {what} are called `{}`", name.value))
                         .labelled(name.span, "again here")
                         .also(earlier.span, "first here");
                     self.add(finding);
@@ -297,7 +298,7 @@ impl Check<'_> {
     }
 
     fn users(&mut self, client: &Client) {
-        self.distinct(client.users.iter().map(|u| &u.name), "class of users");
+        self.distinct(client.users.iter().map(|u| &u.name), "classes of users");
         let in_turn = client.users.iter().filter_map(|u| u.in_turn.as_ref());
         if in_turn.clone().next().is_some() {
             for user in client.users.iter().filter(|u| u.in_turn.is_none()) {
@@ -349,7 +350,7 @@ impl Check<'_> {
                 self.unused(requests.span, format!("client `{}` sends no requests", client.name.value));
             }
             Some(requests) if requests.value > REQUESTS_MAX => {
-                self.invalid(requests.span, format!("{} requests are more than {REQUESTS_MAX}", requests.value));
+                self.invalid(requests.span, too_many(requests.value, REQUESTS_MAX, "requests"));
             }
             Some(_) => {}
             None => self.endless(client),
@@ -374,7 +375,7 @@ impl Check<'_> {
             self.invalid(closed.users.span, "a closed loop without users sends nothing");
         }
         if closed.users.value > CONCURRENT_USERS_MAX {
-            let message = format!("{} concurrent users are more than {CONCURRENT_USERS_MAX}", closed.users.value);
+            let message = too_many(u64::from(closed.users.value), u64::from(CONCURRENT_USERS_MAX), "concurrent users");
             self.invalid(closed.users.span, message);
         }
         if traffic.requests.is_none() && closed.think == Spread::default() {
@@ -404,11 +405,8 @@ impl Check<'_> {
             }
         };
         if let Some(rate) = traffic.rate.filter(|rate| end.nanos() / rate.gap_ns > REQUESTS_MAX) {
-            let requests = end.nanos() / rate.gap_ns;
-            self.invalid(
-                traffic.span,
-                format!("client `{}` would send {requests} requests, more than {REQUESTS_MAX}", client.name.value),
-            );
+            let requests = too_many(end.nanos() / rate.gap_ns, REQUESTS_MAX, "requests");
+            self.invalid(traffic.span, format!("client `{}` would send {requests}", client.name.value));
         }
     }
 
@@ -428,7 +426,7 @@ impl Check<'_> {
 
     fn timeline(&mut self) {
         let scenario = self.scenario;
-        self.distinct(scenario.timeline.iter().filter_map(|s| s.phase.as_ref()), "phase");
+        self.distinct(scenario.timeline.iter().filter_map(|s| s.phase.as_ref()), "phases");
         for step in &scenario.timeline {
             if let Some(lasts) = step.lasts.as_ref().filter(|d| d.is_zero()) {
                 self.invalid(lasts.span, "a phase lasts longer than zero");
@@ -500,6 +498,10 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn too_many(count: u64, most: u64, what: &str) -> String {
+    format!("{} {what}, more than the {} that can be acted out", grouped(count), grouped(most))
 }
 
 fn expects_something(expectation: &Expectation) -> bool {

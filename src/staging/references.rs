@@ -87,7 +87,9 @@ impl Lookup<'_> {
                 used[first] = true;
             }
         }
-        let hosts: Vec<&str> = self.services().map(|s| s.host.as_str()).chain(self.called_hosts()).collect();
+        // Hosts outside of the mesh need not be registered; that somebody calls them is enough.
+        let callers = self.apps.iter().zip(&used).filter(|(_, used)| **used).map(|((app, _), _)| app);
+        let hosts: Vec<&str> = self.services().map(|s| s.host.as_str()).chain(called_hosts(callers)).collect();
         for ((app, _), used) in self.apps.iter().zip(&mut used) {
             *used |= hosts.iter().any(|host| app.fits_host(host));
         }
@@ -102,14 +104,6 @@ impl Lookup<'_> {
                 findings.push(Diagnostic::new(Code::ScenarioUnused, message).at(name.span));
             }
         }
-    }
-
-    /// Hosts that are called from somewhere: a host outside of the mesh need not be registered.
-    fn called_hosts(&self) -> impl Iterator<Item = &str> {
-        self.apps.iter().flat_map(|(app, _)| &app.handlers).flat_map(calls_of).map(|call| {
-            let (_, rest) = call.url.split_once("://").unwrap_or(("", &call.url));
-            rest.split(['/', '?', ':']).next().unwrap_or(rest)
-        })
     }
 
     fn unused_app(&self, app: &App) -> Diagnostic {
@@ -166,7 +160,7 @@ impl Lookup<'_> {
                 }
             }
             if let Some(service) = &of.service {
-                let is_called = self.called_hosts().any(|host| host == service.value);
+                let is_called = called_hosts(self.apps.iter().map(|(app, _)| app)).any(|host| host == service.value);
                 if !is_called && !self.services().any(|s| is_service(s, service, None)) {
                     unknown(service, "service", distinct(self.services().map(|s| s.name.as_str())));
                 }
@@ -196,6 +190,14 @@ impl Lookup<'_> {
             .flat_map(|outcome| &outcome.labels);
         distinct(replies.chain(outcomes).map(|label| label.value.as_str()))
     }
+}
+
+/// Hosts that applications call, as they write them.
+fn called_hosts<'a>(apps: impl Iterator<Item = &'a App>) -> impl Iterator<Item = &'a str> {
+    apps.flat_map(|app| &app.handlers).flat_map(calls_of).map(|call| {
+        let (_, rest) = call.url.split_once("://").unwrap_or(("", &call.url));
+        rest.split(['/', '?', ':']).next().unwrap_or(rest)
+    })
 }
 
 /// All calls of a handler, in order.

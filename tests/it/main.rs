@@ -4,4 +4,5 @@ mod engine;
 mod layers;
 mod reading;
 mod stage_play;
+mod scenario_input;
 mod policies;

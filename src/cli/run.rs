@@ -1,0 +1,257 @@
+//! `meshsim run`: what happens over time?
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use meshsim::diagnostic::{Code, Diagnostic, Severity};
+use meshsim::mesh::Profile;
+use meshsim::record::{self, RunReport};
+use meshsim::report::{self, Detail, Page};
+use meshsim::scenario::Scenario;
+use meshsim::sim::Plan;
+use meshsim::source::{FileId, Sources, Span, Spanned};
+use meshsim::staging::{self, StagingInput};
+use meshsim::text::Style;
+use meshsim::time::Duration;
+
+use super::context::{Context, Verbosity};
+use super::exit::{Exit, Outcome, Stop};
+use super::scenario_files::{self, ScenarioFiles};
+use super::{result_file, watch};
+
+/// Findings about the mesh beyond this many are counted; `meshsim check` shows them all.
+const FINDINGS_SHOWN: usize = 10;
+
+/// Act out a scenario: requests over time, and what became of them
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Scenario file, or directory with `scenario.yaml` or files ending in `.scenario.yaml`
+    #[arg(value_name = "SCENARIO")]
+    path: PathBuf,
+    /// Further mesh file or directory, beside those that the scenario names; may be repeated
+    #[arg(short, long = "filename", value_name = "PATH")]
+    filenames: Vec<PathBuf>,
+    /// Seed of all randomness, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Requests of each client in each phase, instead of the scenario's
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
+    /// Release of Istio whose behaviour applies, such as 1.1 or latest, instead of the scenario's
+    #[arg(long, value_name = "VERSION", value_parser = release)]
+    istio_version: Option<String>,
+    /// When the run ends, such as 90s, instead of what the scenario says
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    until: Option<Duration>,
+    /// Form of the result, and the file it goes to if not standard output; may be repeated
+    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "text")]
+    output: Vec<Output>,
+    /// Show everything in the text, not only what deserves attention
+    #[arg(long)]
+    full: bool,
+    /// Directory for charts [default: output/SCENARIO]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_charts")]
+    charts: Option<PathBuf>,
+    /// Draw no charts
+    #[arg(long)]
+    no_charts: bool,
+    /// Threads to use; changes nothing but the time it takes [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+fn release(text: &str) -> Result<String, String> {
+    match Profile::of_version(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("no release of Istio; write 1.0, 1.24 or latest".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match Duration::parse_go(text) {
+        Ok(duration) if duration.is_zero() => Err("the run must end later than it begins".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A form of the result and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Output {
+    format: Format,
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    None,
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, file) = text.split_once('=').map_or((text, None), |(format, file)| (format, Some(file)));
+        let format = match format {
+            "text" => Format::Text,
+            "none" => Format::None,
+            other => return Err(format!("`{other}` is no format; use text or none")),
+        };
+        if file.is_some_and(str::is_empty) {
+            return Err("the name of the file is missing".to_owned());
+        }
+        Ok(Output { format, file: file.map(PathBuf::from) })
+    }
+}
+
+/// Runs `meshsim run`.
+pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
+    if let Some(threads) = args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global();
+        pool.map_err(|error| Stop::Unusable(vec![format!("cannot start {threads} threads: {error}")]))?;
+    }
+    let paths = scenario_files::find(&args.path, cx)?;
+    watch::listen_for_interrupt()?;
+    let mut exit = Exit::Good;
+    for (index, path) in paths.iter().enumerate() {
+        if index > 0 {
+            cx.print("\n")?;
+        }
+        if one(args, path, cx)? != Exit::Good {
+            exit = Exit::Findings;
+        }
+        if watch::is_interrupted() {
+            return Ok(Exit::Findings);
+        }
+    }
+    Ok(exit)
+}
+
+fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
+    let ScenarioFiles { mut sources, file, folder, scenario, files, extra, mut diagnostics } =
+        scenario_files::load(path, &args.filenames, cx)?;
+    let Some(mut scenario) = scenario else {
+        show(&sources, &diagnostics, cx);
+        return Ok(Exit::Findings);
+    };
+    if scenario.name.is_none() {
+        scenario.name = Some(Spanned::made_up(name_of(path)));
+    }
+    overrule(&mut scenario, args);
+    let (staged, mut findings) = staging::stage(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, &mut sources);
+    findings.retain(|finding| !is_consequence(finding, &diagnostics));
+    diagnostics.extend(findings);
+    let (plan, findings) = Plan::resolve(&staged.plan_input(&scenario));
+    diagnostics.extend(findings.into_iter().filter(|finding| diagnostics_lack(&diagnostics, finding)).collect::<Vec<_>>());
+    report::order(&mut diagnostics);
+    if diagnostics.iter().any(|finding| stops(finding, file)) {
+        diagnostics.retain(|finding| stops(finding, file) || is_in(finding, file));
+        show(&sources, &diagnostics, cx);
+        return Ok(Exit::Findings);
+    }
+    mention(&sources, &diagnostics, cx);
+
+    let mut report = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
+    report.expectations = record::evaluate(&scenario.expect, &report);
+    sources.relative_to(&folder);
+    deliver(args, &report, &scenario, &sources, cx)?;
+    let failed = report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
+    Ok(if failed { Exit::Findings } else { Exit::Good })
+}
+
+fn overrule(scenario: &mut Scenario, args: &RunArgs) {
+    if let Some(seed) = args.seed {
+        scenario.seed = Some(Spanned::made_up(seed));
+    }
+    if let Some(version) = &args.istio_version {
+        scenario.istio = Some(Spanned::made_up(version.clone()));
+    }
+    if let Some(until) = args.until {
+        scenario.until = Some(Spanned::made_up(until));
+    }
+    if let Some(requests) = args.requests {
+        for client in &mut scenario.clients {
+            client.traffic.requests = Some(Spanned::made_up(requests));
+            client.traffic.duration = None;
+        }
+    }
+}
+
+/// The name of a scenario that has none: its folder's for `scenario.yaml`, else its file's.
+fn name_of(path: &Path) -> String {
+    let stem = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = stem.split('.').next().unwrap_or_default().to_owned();
+    let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
+    match folder {
+        Some(folder) if stem == "scenario" => folder,
+        _ => stem,
+    }
+}
+
+/// Whether a finding is about a part of the scenario that holds something unreadable: what is missing
+/// there may be what could not be read.
+fn is_consequence(finding: &Diagnostic, unreadable: &[Diagnostic]) -> bool {
+    let Some(part) = finding.primary.as_ref().map(|label| label.span) else { return false };
+    let inside = |span: Span| span.file == part.file && part.start <= span.start && span.end <= part.end;
+    let errors = unreadable.iter().filter(|finding| finding.severity == Severity::Error);
+    errors.filter_map(|error| error.primary.as_ref()).any(|label| inside(label.span))
+}
+
+/// The engine may find what staging found before.
+fn diagnostics_lack(known: &[Diagnostic], finding: &Diagnostic) -> bool {
+    let place = |f: &Diagnostic| f.primary.as_ref().map(|label| label.span);
+    !known.iter().any(|k| k.code == finding.code && place(k) == place(finding))
+}
+
+/// Whether nothing can be run because of a finding. A mesh with mistakes runs: what they do to
+/// traffic is what somebody wants to see. A scenario with mistakes says something else than was meant.
+fn stops(finding: &Diagnostic, scenario: FileId) -> bool {
+    let about_scenario = matches!(finding.code, Code::ScenarioInvalid | Code::ScenarioReference);
+    finding.severity == Severity::Error && (about_scenario || is_in(finding, scenario))
+}
+
+fn is_in(finding: &Diagnostic, file: FileId) -> bool {
+    finding.primary.as_ref().is_some_and(|label| label.span.file == file)
+}
+
+fn show(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
+    cx.findings(&report::findings(sources, findings, true));
+    cx.findings(&report::findings_summary(sources, findings));
+}
+
+fn mention(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
+    let verbosity = cx.verbosity();
+    let least = match verbosity {
+        Verbosity::Quiet => return,
+        Verbosity::Normal => Severity::Warning,
+        Verbosity::Verbose => Severity::Note,
+    };
+    let shown: Vec<Diagnostic> = findings.iter().filter(|finding| finding.severity >= least).cloned().collect();
+    let most = if verbosity == Verbosity::Verbose { shown.len() } else { FINDINGS_SHOWN };
+    let (first, rest) = shown.split_at(most.min(shown.len()));
+    cx.findings(&report::findings_concise(sources, first, true));
+    if !rest.is_empty() {
+        cx.note(&format!("{} more; `meshsim check` shows all", meshsim::text::plural(rest.len() as u64, "finding")));
+    }
+}
+
+fn deliver(args: &RunArgs, report: &RunReport, scenario: &Scenario, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {
+    let mesh_args: Vec<String> = staging::files(scenario).flat_map(|path| ["-f".to_owned(), path.value.clone()]).collect();
+    for output in &args.output {
+        let colour = cx.color() && output.file.is_none();
+        let text = match output.format {
+            Format::None => continue,
+            Format::Text => {
+                let detail = if args.full { Detail::Full } else { Detail::Compact };
+                let style = Style { colour, ..Style::PLAIN };
+                report::summary(report, &Page { sources, style, detail, mesh_args: &mesh_args })
+            }
+        };
+        match &output.file {
+            Some(file) => result_file::write(file, text.as_bytes())?,
+            None => cx.print(&text)?,
+        }
+    }
+    Ok(())
+}
