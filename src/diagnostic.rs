@@ -218,7 +218,7 @@ codes! {
     MissingField "MSH0105" "missing-field" Error ["IST0106"] "A required field is absent.";
     InvalidValue "MSH0106" "invalid-value" Error ["IST0106"] "A value is outside of what its field may hold.";
     UnservedVersion "MSH0107" "unserved-version" Warning [] "The API version of an object is not served by current clusters.";
-    DuplicateObject "MSH0108" "duplicate-object" Error [] "Two documents define the same object; the later one replaces the earlier.";
+    DuplicateObject "MSH0108" "duplicate-object" Warning [] "Two documents define the same object; the later one replaces the earlier.";
     NoSuchKind "MSH0109" "no-such-kind" Error [] "An API group does not have a kind; the object is left out.";
     SchemaRule "MSH0110" "schema-rule" Error ["IST0106"] "The API server's schema refuses the value.";
     RejectedObject "MSH0201" "rejected-object" Error ["IST0106"] "Istio's admission webhook refuses the object, so it is no part of the mesh.";
@@ -239,6 +239,7 @@ codes! {
     UnknownTargetPort "MSH0333" "unknown-target-port" Warning [] "A Service names a target port that no container of its pods declares.";
     RuleWithoutHost "MSH0334" "rule-without-host" Note [] "A DestinationRule is for a host that is not in the registry; it has no effect.";
     DuplicateSubset "MSH0335" "duplicate-subset" Warning [] "Several DestinationRules for one host define the same subset; only the oldest counts.";
+    IgnoredCredential "MSH0336" "ignored-credential" Warning [] "A DestinationRule names a secret that sidecars may not read, so they send plaintext.";
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
     ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";

@@ -139,6 +139,16 @@ impl Sources {
         (*start <= span.start && span.start <= *end).then_some(origin.as_str())
     }
 
+    /// Takes a folder off the names of the texts in it, so that what names them is the same from
+    /// wherever it was read.
+    pub fn relative_to(&mut self, folder: &str) {
+        for source in &mut self.sources {
+            if let Some(rest) = source.name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) {
+                source.name = rest.to_owned();
+            }
+        }
+    }
+
     /// `file:line:column` of a span's start, or `None` if it points nowhere.
     #[must_use]
     pub fn locate(&self, span: Span) -> Option<Location<'_>> {

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::check::{self, CheckArgs};
+use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
+use super::run::{self, RunArgs};
+use super::schema::{self, SchemaArgs};
 
 /// Offline, deterministic simulator and validator of service-mesh traffic routing.
 ///
@@ -36,12 +39,18 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(CheckArgs),
+    Conformance(ConformanceArgs),
+    Run(RunArgs),
+    Schema(SchemaArgs),
 }
 
 impl Command {
     fn run(&self, cx: &mut Context) -> Outcome {
         match self {
             Command::Check(args) => check::run(args, cx),
+            Command::Conformance(args) => conformance::run(args, cx),
+            Command::Run(args) => run::run(args, cx),
+            Command::Schema(args) => schema::run(args, cx),
         }
     }
 }

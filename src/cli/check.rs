@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use meshsim::diagnostic::Severity;
+use meshsim::diagnostic::{self, Severity};
+use meshsim::mesh::{self, CompileOptions};
 use meshsim::report;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome};
 use super::input::Input;
+use super::release::Release;
 
 /// Check configuration: syntax, schema and meaning
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,8 @@ pub(crate) struct CheckArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    release: Release,
     /// How to print findings
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Full)]
     output: Format,
@@ -35,7 +39,9 @@ enum Format {
 pub(crate) fn run(args: &CheckArgs, cx: &mut Context) -> Outcome {
     let loaded = args.input.load(&args.paths, cx)?;
     cx.detail(&format!("{} objects in {} files", loaded.objects.items.len(), loaded.sources.iter().count()));
-    let mut findings = loaded.diagnostics;
+    let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
+    let (_, meaning) = mesh::compile(&loaded.objects, &options);
+    let mut findings = diagnostic::without_repeats([loaded.diagnostics, meaning].concat());
     report::order(&mut findings);
     let text = match args.output {
         Format::Full => report::findings(&loaded.sources, &findings, cx.color()),

@@ -59,6 +59,11 @@ impl Context {
         self.color
     }
 
+    /// Whether notes are wanted.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        self.verbosity
+    }
+
     /// Writes a part of the result.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Stop> {
         Ok(self.out.write_all(text.as_bytes())?)
@@ -81,6 +86,12 @@ impl Context {
         if self.verbosity == Verbosity::Verbose {
             self.say("note", AnsiColor::Cyan, text);
         }
+    }
+
+    /// Shows findings beside the result.
+    pub(crate) fn findings(&mut self, text: &str) {
+        // If standard error is closed there is nowhere to complain.
+        let _ = self.err.write_all(text.as_bytes());
     }
 
     /// Says why the program cannot do what was asked.

@@ -12,7 +12,7 @@ use meshsim::diagnostic::{Code, Diagnostic};
 use meshsim::resource::{self, Decoder, Objects};
 use meshsim::source::{FileId, Sources, Span};
 use meshsim::yaml::{self, Document, Limits, Node};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 use super::context::Context;
 use super::exit::Stop;
@@ -136,9 +136,13 @@ pub(crate) enum Depth {
 pub(crate) struct Reader {
     sources: Sources,
     files: Vec<FileId>,
-    seen: FxHashSet<PathBuf>,
+    seen: FxHashMap<PathBuf, FileId>,
+    /// What the current path gave, texts that were read before included.
+    given: Vec<FileId>,
     errors: Vec<InputError>,
     notes: Vec<String>,
+    /// Notes about paths that were named before.
+    repeats: Vec<String>,
 }
 
 /// All texts of an invocation.
@@ -180,6 +184,7 @@ impl Reader {
     /// Reads a file, the files of a directory, or standard input (`-`). Gives the texts that are new.
     pub(crate) fn read(&mut self, path: &Path, depth: Depth) -> Vec<FileId> {
         let before = self.files.len();
+        self.given.clear();
         let outcome = if path == Path::new("-") {
             self.stdin()
         } else {
@@ -196,9 +201,23 @@ impl Reader {
         self.files[before..].to_vec()
     }
 
+    /// Reads a file or the files of a directory where naming one again is no mistake. Gives all texts,
+    /// whether they are new or were read before.
+    pub(crate) fn read_again(&mut self, path: &Path, depth: Depth) -> Vec<FileId> {
+        let repeats = self.repeats.len();
+        self.read(path, depth);
+        self.repeats.truncate(repeats);
+        self.given.clone()
+    }
+
+    /// The texts so far.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// All texts, or all problems.
     pub(crate) fn finish(self, cx: &mut Context) -> Result<Texts, Stop> {
-        for note in &self.notes {
+        for note in self.notes.iter().chain(&self.repeats) {
             cx.note(note);
         }
         if !self.errors.is_empty() {
@@ -209,7 +228,7 @@ impl Reader {
 
     fn stdin(&mut self) -> Result<(), InputError> {
         let path = PathBuf::from("-");
-        if !self.seen.insert(path.clone()) {
+        if self.seen.contains_key(&path) {
             return Err(InputError::StdinTwice);
         }
         let stdin = io::stdin();
@@ -217,21 +236,29 @@ impl Reader {
             self.notes.push("read standard input from the terminal".to_owned());
         }
         let text = text_of(stdin.lock(), Path::new("<stdin>"))?;
-        self.files.push(self.sources.add("<stdin>", text));
+        self.add(path, "<stdin>".to_owned(), text);
         Ok(())
     }
 
     fn file(&mut self, path: &Path) -> Result<(), InputError> {
         // One file under two names (`-f mesh -f mesh/vs.yaml`) is one file.
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if !self.seen.insert(identity) {
-            self.notes.push(format!("{}: named twice, read once", path.display()));
+        if let Some(file) = self.seen.get(&identity) {
+            self.given.push(*file);
+            self.repeats.push(format!("{}: named twice, read once", path.display()));
             return Ok(());
         }
         let unreadable = |error| InputError::Unreadable { path: path.to_owned(), error };
         let text = text_of(fs::File::open(path).map_err(unreadable)?, path)?;
-        self.files.push(self.sources.add(shown(path), text));
+        self.add(identity, shown(path), text);
         Ok(())
+    }
+
+    fn add(&mut self, identity: PathBuf, name: String, text: String) {
+        let file = self.sources.add(name, text);
+        self.seen.insert(identity, file);
+        self.given.push(file);
+        self.files.push(file);
     }
 
     fn directory(&mut self, path: &Path, depth: Depth) -> Result<(), InputError> {
@@ -254,7 +281,7 @@ impl Reader {
             if entry.depth() == 0 {
                 continue;
             }
-            let is_wanted = entry.path().extension().and_then(|e| e.to_str()).is_some_and(|e| EXTENSIONS.contains(&e));
+            let is_wanted = holds_objects(entry.path());
             match fs::metadata(entry.path()) {
                 Ok(metadata) if metadata.is_dir() => deeper |= depth == Depth::One,
                 Ok(metadata) if is_wanted && metadata.is_file() => {
@@ -267,13 +294,22 @@ impl Reader {
             }
         }
         if !skipped.is_empty() {
-            self.notes.push(format!("{}: only .yaml, .yml and .json files are read, not {}", path.display(), skipped.join(", ")));
+            self.notes.push(format!("{}: skipped {}", path.display(), skipped.join(", ")));
         }
         if found == 0 {
             return Err(InputError::NothingInDirectory { path: path.to_owned(), deeper });
         }
         Ok(())
     }
+}
+
+/// Whether a file found in a directory is for Kubernetes: YAML or JSON, and neither a scenario of
+/// this program nor kustomize's list of files. Files that are named are read in any case.
+fn holds_objects(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
+        && !(stem == "kustomization" || stem == "scenario" || stem.ends_with(".scenario"))
 }
 
 /// A path as findings print it: as it was given, without a leading `./`.

@@ -7,8 +7,15 @@
 
 mod app;
 mod check;
+mod conformance;
 mod context;
 mod exit;
 mod input;
+mod release;
+mod result_file;
+mod run;
+mod scenario_files;
+mod schema;
+mod watch;
 
 pub(crate) use app::main;

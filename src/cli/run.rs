@@ -139,7 +139,8 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
         scenario.name = Some(Spanned::made_up(name_of(path)));
     }
     overrule(&mut scenario, args);
-    let (staged, mut findings) = staging::stage(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, &mut sources);
+    let (staged, mut findings) =
+        staging::stage(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, &mut sources);
     findings.retain(|finding| !is_consequence(finding, &diagnostics));
     diagnostics.extend(findings);
     let (plan, findings) = Plan::resolve(&staged.plan_input(&scenario));
@@ -152,7 +153,8 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
     }
     mention(&sources, &diagnostics, cx);
 
-    let mut report = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
+    let (mut report, findings) = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
+    mention(&sources, &findings, cx);
     report.expectations = record::evaluate(&scenario.expect, &report);
     sources.relative_to(&folder);
     deliver(args, &report, &scenario, &sources, cx)?;

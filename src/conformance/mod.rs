@@ -1,5 +1,16 @@
-//! Measured cases: reading them, answering them, comparing.
+//! Measured cases: what a real control plane and a real proxy did, read, answered and compared.
+//!
+//! A case is one YAML text: configuration, requests, and what was measured. [`Case`] reads it,
+//! [`answer`] says in the same terms what this program makes of a request and [`effective_policy`]
+//! of a cluster, [`difference`] finds the first field in which two records disagree, and [`run`]
+//! runs a case and counts. Everything is pure; the command and the tests bring the texts.
 
+pub mod answer;
+mod case;
+pub mod difference;
 mod policy;
+mod score;
 
+pub use case::{Case, CaseError, CaseRequest};
 pub use policy::effective_policy;
+pub use score::{Aspect, Disagreement, Score, Tally, run};

@@ -4,6 +4,7 @@
 //! function. Whether to use colours is the caller's decision.
 
 pub mod charts;
+mod conformance;
 mod finding;
 #[cfg(test)]
 mod fixture;
@@ -12,6 +13,7 @@ mod lane;
 mod names;
 mod summary;
 
+pub use conformance::{conformance, conformance_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{RUN_SCHEMA, result_schema, run_json};
 pub use summary::{Detail, Page, summary};

@@ -307,6 +307,10 @@ fn object(
 const SPEC_OBJECT_KEYS: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 
 fn nameless(node: &Node, row: &KindRow, meta: &ObjectMeta, cx: &mut Cx<'_>) {
+    let is_reported = node.get("metadata").is_some_and(|meta| meta.entries().is_none() && !meta.is_null());
+    if is_reported {
+        return;
+    }
     let span = node.get("metadata").or_else(|| node.get("kind")).map_or(node.span, |node| node.span);
     let finding = Diagnostic::new(Code::NotAnObject, format!("{} without `metadata.name`", row.kind))
         .at(span)
@@ -406,6 +410,10 @@ mod tests {
             ),
             ("apiVersion: v1\nkind: [Service]\n", "2:7 MSH0104 `kind` must be a string, not a list"),
             ("apiVersion: v1\nkind: Service\nspec: {}\n", "2:7 MSH0101 Service without `metadata.name`"),
+            (
+                "apiVersion: v1\nkind: Service\nmetadata: reviews\n",
+                "3:11 MSH0104 `metadata` must be a mapping, not the string `reviews`",
+            ),
             ("apiVersion: v1\nkind: List\nitems: 3\n", "3:8 MSH0104 `items` must be a list, not the number `3`"),
             ("apiVersion: v1\nkind: List\nitems: [3]\n", "3:9 MSH0101 not a Kubernetes object but the number `3`"),
         ] {
@@ -440,6 +448,7 @@ mod tests {
             ("v1", "Deployment", "2:7 MSH0109 `v1` has no kind Deployment | did you mean `apiVersion: apps/v1`?"),
             ("v1", "Servce", "2:7 MSH0109 `v1` has no kind Servce | did you mean `kind: Service`?"),
             ("networking.istio.io/v1alpha3", "EnvoyFilter", "2:7 MSH0501 EnvoyFilter default/x is not modelled"),
+            ("config.istio.io/v1alpha2", "rule", "2:7 MSH0501 rule default/x is not modelled"),
             ("telemetry.istio.io/v1", "Telemetry", "2:7 MSH0501 Telemetry default/x is not modelled"),
             ("security.istio.io/v1", "RequestAuthentication", "2:7 MSH0501 RequestAuthentication default/x is not modelled"),
             ("v1", "PersistentVolumeClaim", "- MSH0102 kinds that do not concern routing are ignored: PersistentVolumeClaim ×1"),

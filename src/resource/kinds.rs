@@ -103,6 +103,9 @@ const NOT_MODELLED: &[(&str, &[&str])] = &[
     ("networking.istio.io", &["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]),
     ("security.istio.io", &["RequestAuthentication"]),
     ("telemetry.istio.io", &["Telemetry"]),
+    // Mixer's rules and the access control of Istio 1.0 to 1.5.
+    ("config.istio.io", ANY),
+    ("rbac.istio.io", ANY),
     ("extensions.istio.io", &["WasmPlugin"]),
     ("networking.k8s.io", &["NetworkPolicy"]),
     ("gateway.networking.k8s.io", &["BackendTLSPolicy", "ListenerSet", "UDPRoute"]),
@@ -111,6 +114,9 @@ const NOT_MODELLED: &[(&str, &[&str])] = &[
     ("argoproj.io", &["Rollout"]),
     ("flagger.app", &["Canary"]),
 ];
+
+/// Every kind of a group.
+const ANY: &[&str] = &["*"];
 
 /// Groups of which every kind is known; the kinds that are in none of the other tables.
 const CLOSED_GROUPS: &[(&str, &[&str])] = &[
@@ -203,7 +209,7 @@ pub(super) fn removed_in(api_version: &str, kind: &str) -> Option<&'static str> 
 }
 
 fn listed(table: &[(&str, &[&str])], group: &str, kind: &str) -> bool {
-    table.iter().any(|(g, kinds)| *g == group && kinds.contains(&kind))
+    table.iter().any(|(g, kinds)| *g == group && (*kinds == ANY || kinds.contains(&kind)))
 }
 
 impl KindRow {

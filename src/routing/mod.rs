@@ -29,7 +29,7 @@ pub use flag::{Flag, Flags};
 pub use forwarded::{Forwarded, forwarded};
 pub use headers::Headers;
 pub use host::{DomainKind, FoundHost, find_host, without_port};
-pub use outcome::{Outcome, Probability, outcomes, play, stub_answer};
+pub use outcome::{Mirrored, Outcome, Probability, outcomes, play, stub_answer};
 pub use path::{BadPath, normalise, split_query};
 pub use received::Received;
 pub use reply::{Answering, Reply};

@@ -14,7 +14,7 @@ use super::reply::{Answering, Reply, malformed};
 use super::request::{Chances, Dial, Request};
 use super::selection::{Selection, Verdict, select_received};
 use crate::mesh::route::{Fault, Forward, PerMillion};
-use crate::mesh::{Mesh, ProxyId};
+use crate::mesh::{ClusterId, Mesh, Proxy, ProxyId};
 use crate::time::Duration;
 
 /// A probability as a reduced fraction.
@@ -80,8 +80,17 @@ pub struct Outcome {
     pub upstream: Option<Forwarded>,
     /// What the client gets.
     pub reply: Reply,
-    /// Clusters that get a copy.
-    pub mirrored: Vec<String>,
+    /// Copies.
+    pub mirrored: Vec<Mirrored>,
+}
+
+/// A copy of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Mirrored {
+    /// Where it goes.
+    pub cluster: String,
+    /// What the mirror sees.
+    pub request: Forwarded,
 }
 
 /// What the upstream answers where outcomes are enumerated.
@@ -138,14 +147,22 @@ pub fn play(mesh: &Mesh, proxy: ProxyId, received: &Received<'_>, decision: &Dec
         flags: decision.flags(&mesh.profile),
         details: decision.details(),
         cluster: decision.leg(proxy).filter(|leg| leg.cluster.id.is_some()).map(|leg| leg.cluster.name.clone()),
+        mirrored: upstream.as_ref().map_or_else(Vec::new, |request| mirrored(mesh, proxy, decision, request)),
         upstream,
         reply: own.unwrap_or_else(|| answering.finish(stub_answer())),
-        mirrored: decision.mirrors(proxy).filter(|mirror| mirror.cluster.id.is_some()).map(|m| m.cluster.name.clone()).collect(),
     }
 }
 
+/// The copies that arrive: those for clusters that have an endpoint.
+fn mirrored(mesh: &Mesh, proxy: &Proxy, decision: &Decision, request: &Forwarded) -> Vec<Mirrored> {
+    let copy = Forwarded { authority: request.mirror_authority(mesh.profile.shadow_suffix), ..request.clone() };
+    let arrives = |id: ClusterId| proxy.clusters[id.index()].has_somewhere_to_go();
+    let reached = decision.mirrors(proxy).filter(|mirror| mirror.cluster.id.is_some_and(arrives));
+    reached.map(|mirror| Mirrored { cluster: mirror.cluster.name.clone(), request: copy.clone() }).collect()
+}
+
 /// A representative of each class of draws that are treated alike, with the share of the class.
-fn possible_chances(proxy: &crate::mesh::Proxy, selection: Selection) -> Vec<(Chances, Probability)> {
+fn possible_chances(proxy: &Proxy, selection: Selection) -> Vec<(Chances, Probability)> {
     let fault = selection.route(proxy).and_then(|route| route.fault.as_ref());
     let delays = two_sides(fault.and_then(delay_share));
     let aborts = two_sides(fault.and_then(abort_share));

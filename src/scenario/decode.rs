@@ -5,7 +5,7 @@ use super::app::App;
 use super::client::Client;
 use super::expectation::Expectation;
 use super::timeline::Step;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::source::Spanned;
 use crate::time::Duration;
 use crate::yaml::{Cx, Decode, Document};
@@ -75,11 +75,15 @@ crate::choice! {
     }
 }
 
-/// Reads a scenario.
+/// Reads a scenario. No field is overlooked: a scenario with a misspelt one asks for something else
+/// than was meant, so that is an error.
 #[must_use]
 pub fn decode(document: &Document) -> (Option<Scenario>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let scenario = Scenario::decode(&document.root, &mut Cx::new(&mut diagnostics));
+    for finding in diagnostics.iter_mut().filter(|finding| finding.code == Code::UnknownField) {
+        finding.severity = Severity::Error;
+    }
     (scenario, diagnostics)
 }
 

@@ -127,15 +127,22 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn begin(&mut self) {
-        let named = self.input.scenario.mesh.iter().filter_map(|path| self.input.files.get(&path.value)).flatten();
-        let documents: Vec<Document> = named.chain(self.input.extra).cloned().collect();
-        self.state.apply(&documents, &mut self.findings);
+        self.apply(&self.input.scenario.mesh);
+        self.state.apply(self.input.extra, &mut self.findings);
+    }
+
+    /// Applies files one after the other: what a later one says again replaces what an earlier one said,
+    /// and only within one file is that a mistake.
+    fn apply(&mut self, paths: &[Spanned<String>]) -> Vec<ObjectRef> {
+        let mut applied = Vec::new();
+        for documents in paths.iter().filter_map(|path| self.input.files.get(&path.value)) {
+            applied.extend(self.state.apply(documents, &mut self.findings));
+        }
+        applied
     }
 
     fn step(&mut self, step: &Step, at: Instant) {
-        let documents: Vec<Document> =
-            step.apply.iter().filter_map(|path| self.input.files.get(&path.value)).flatten().cloned().collect();
-        let applied = self.state.apply(&documents, &mut self.findings);
+        let applied = self.apply(&step.apply);
         self.note(at, "apply", applied);
         for reference in &step.delete {
             let deleted = self.state.delete(reference, &mut self.findings);

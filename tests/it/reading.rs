@@ -70,7 +70,7 @@ fn all_unreadable_paths_are_named_at_once() {
     .code(2)
     .stdout_eq(str![])
     .stderr_eq(str![[r#"
-note: notes: only .yaml, .yml and .json files are read, not readme.txt
+note: notes: skipped readme.txt
 error: nested: no .yaml, .yml or .json file in this directory; use -R to read the directories below
 error: mehs.yaml: no such file or directory; did you mean `mesh.yaml`?
 error: nowhere/at/all.yaml: no such file or directory
@@ -87,6 +87,24 @@ fn no_input_is_wrong_usage() {
 error: no input; name files or directories, or `-f -` for standard input
 
 "#]]);
+}
+
+#[test]
+fn help_is_a_result_and_wrong_usage_an_error() {
+    let directory = files(&[]);
+    for (args, code, is_result) in [
+        (["--help"].as_slice(), 0, true),
+        (&["check", "--help"], 0, true),
+        (&["--version"], 0, true),
+        (&[], 2, false),
+        (&["chekc"], 2, false),
+        (&["check", "--no-such-flag"], 2, false),
+        (&["-q", "-v", "check"], 2, false),
+    ] {
+        let output = meshsim(directory.path(), args).assert().code(code);
+        let output = output.get_output();
+        assert_eq!((output.stdout.is_empty(), output.stderr.is_empty()), (!is_result, is_result), "{args:?}");
+    }
 }
 
 #[test]
@@ -153,7 +171,7 @@ error[MSH0001]: unclosed bracket '['
    = effect: the document is left out; the others are read
    = help: close the bracket, or put a comma between the entries
 
-error[MSH0108]: Service default/reviews is defined again
+warning[MSH0108]: Service default/reviews is defined again
   --> a.yaml:19:9
    |
  4 |   name: reviews
@@ -174,7 +192,7 @@ warning[MSH0103]: unknown field `spec.ports[0].prt`
    = object: Service default/reviews
    = help: did you mean `port`?
 
-4 errors, 1 warning in 1 file
+3 errors, 2 warnings in 1 file
 
 "#]])
         .stderr_eq(str![]);
@@ -238,7 +256,7 @@ error[MSH0002]: `spec.selector` is given more than once
   |
   = effect: kubectl refuses the document; clients that do not check take the last value
 
-error[MSH0108]: Service default/reviews is defined again
+warning[MSH0108]: Service default/reviews is defined again
   --> a.yaml:14:9
    |
  4 |   name: reviews
@@ -250,7 +268,7 @@ error[MSH0108]: Service default/reviews is defined again
    = object: Service default/reviews
    = effect: the later definition replaces the earlier one
 
-2 errors in 1 file
+1 error, 1 warning in 1 file
 
 "#]])
         .stderr_eq(str![]);
@@ -324,6 +342,8 @@ fn directories_are_read_as_kubectl_reads_them_with_f_and_wholly_as_arguments() {
         ("mesh/b.yml", b"apiVersion: v1\nkind: B\n"),
         ("mesh/a.json", b"{\"apiVersion\": \"v1\", \"kind\": \"A\"}"),
         ("mesh/readme.md", b"text"),
+        ("mesh/kustomization.yaml", b"resources: [b.yml]"),
+        ("mesh/canary.scenario.yaml", b"mesh: [b.yml]"),
         ("mesh/.hidden/h.yaml", b"apiVersion: v1\nkind: H\n"),
         ("mesh/sub/c.yaml", b"apiVersion: v1\nkind: C\n"),
     ];

@@ -286,3 +286,206 @@ fn groups(endpoints: &[&RegistryEndpoint], take: impl Fn(&RegistryEndpoint) -> O
     }
     groups.into_iter().map(|(locality, endpoints)| Group { locality: locality.to_owned(), endpoints }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::cluster::{OutlierPolicy, TlsMode};
+    use crate::mesh::compile::mesh::{CompileOptions, ProxySelection, compile};
+    use crate::mesh::compile::testing::{self, described, objects, pods, proxy};
+    use crate::mesh::{Mesh, Profile};
+    use crate::time::Duration;
+
+    const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
+                           spec: {selector: {app: web}, ports: [{name: http, port: 80}, {name: grpc, port: 81}, {port: 82}]}\n";
+
+    fn rule(spec: &str) -> String {
+        format!(
+            "{SERVICE}---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: web}}\nspec: {spec}\n"
+        )
+    }
+
+    fn mesh(yaml: &str) -> Mesh {
+        let proxies = vec![proxy(ProxyKind::Sidecar, "client", "default", ""), proxy(ProxyKind::Gateway, "gw", "default", "")];
+        let plain = pods("web.default", "app=web version=v1", 1, 80);
+        let meshed = pods("web.default", "app=web version=v2 security.istio.io/tlsMode=istio", 1, 80);
+        described(yaml, proxies, vec![plain, meshed])
+    }
+
+    fn cluster<'m>(mesh: &'m Mesh, port: u16, subset: &str) -> &'m Cluster {
+        testing::cluster(&mesh.proxies[0], &format!("outbound|{port}|{subset}|web.default.svc.cluster.local"))
+    }
+
+    #[test]
+    fn a_setting_for_the_port_replaces_the_whole_policy() {
+        let mesh = mesh(&rule(
+            "{host: web, trafficPolicy: {loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {connectTimeout: 1s}}, tls: {mode: SIMPLE}, \
+             portLevelSettings: [{port: {number: 81}, connectionPool: {tcp: {maxConnections: 7}}}]}, \
+             subsets: [{name: plain}, {name: own, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}}, \
+             {name: port, trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}, portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}}]}",
+        ));
+        let row = |port, subset| {
+            let c = cluster(&mesh, port, subset);
+            let tls = match c.tls {
+                UpstreamTls::Plaintext => "plain",
+                UpstreamTls::Auto { .. } => "auto",
+                UpstreamTls::Always { .. } => "always",
+            };
+            (c.balancer, c.connect_timeout.millis(), c.limits.connections_max, tls)
+        };
+        let none = u32::MAX;
+        for (port, subset, expected) in [
+            (80, "", (Balancer::Random, 1_000, none, "always")),
+            (81, "", (Balancer::LeastRequest, 10_000, 7, "auto")),
+            (80, "plain", (Balancer::Random, 1_000, none, "always")),
+            (81, "plain", (Balancer::LeastRequest, 10_000, 7, "auto")),
+            (80, "own", (Balancer::RoundRobin, 1_000, none, "always")),
+            (80, "port", (Balancer::LeastRequest, 10_000, none, "plain")),
+            (81, "port", (Balancer::RoundRobin, 10_000, 7, "auto")),
+        ] {
+            assert_eq!(row(port, subset), expected, "{port} {subset}");
+        }
+    }
+
+    #[test]
+    fn passthrough_for_the_host_holds_for_its_subsets() {
+        let mesh = mesh(&rule(
+            "{host: web, trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}, \
+             subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]}",
+        ));
+        for subset in ["", "v1"] {
+            let cluster = cluster(&mesh, 80, subset);
+            assert_eq!((cluster.discovery, cluster.balancer), (Discovery::OriginalDst, Balancer::Passthrough));
+            assert_eq!(cluster.endpoints().count(), 2);
+        }
+    }
+
+    #[test]
+    fn subsets_have_the_endpoints_that_their_labels_select() {
+        let mesh = mesh(&rule(
+            "{host: web, subsets: [{name: all}, {name: v1, labels: {version: v1}}, {name: none, labels: {version: v9}}]}",
+        ));
+        for (subset, count) in [("", 2), ("all", 2), ("v1", 1), ("none", 0)] {
+            assert_eq!(cluster(&mesh, 80, subset).endpoints().count(), count, "{subset}");
+        }
+        assert!(mesh.proxies[0].cluster("outbound|80|v2|web.default.svc.cluster.local").is_none());
+    }
+
+    #[test]
+    fn tls_is_what_the_rule_asks_for_else_automatic() {
+        let auto = UpstreamTls::Auto { sni: "outbound_.80_._.web.default.svc.cluster.local".to_owned() };
+        let always =
+            |mode, sni: Option<&str>, verifies_host| UpstreamTls::Always { mode, sni: sni.map(str::to_owned), verifies_host };
+        let own = Some("outbound_.80_._.web.default.svc.cluster.local");
+        for (settings, expected) in [
+            ("{loadBalancer: {simple: RANDOM}}", auto.clone()),
+            ("{tls: {}}", UpstreamTls::Plaintext),
+            ("{tls: {mode: DISABLE}}", UpstreamTls::Plaintext),
+            ("{tls: {mode: SIMPLE}}", always(TlsMode::Simple, None, true)),
+            ("{tls: {mode: SIMPLE, sni: a.test}}", always(TlsMode::Simple, Some("a.test"), false)),
+            ("{tls: {mode: SIMPLE, insecureSkipVerify: true}}", always(TlsMode::Simple, None, false)),
+            ("{tls: {mode: SIMPLE, credentialName: c}}", UpstreamTls::Plaintext),
+            ("{tls: {mode: MUTUAL, clientCertificate: /c, privateKey: /k}}", always(TlsMode::Mutual, None, true)),
+            ("{tls: {mode: ISTIO_MUTUAL}}", always(TlsMode::IstioMutual, own, false)),
+        ] {
+            let mesh = mesh(&rule(&format!("{{host: web, trafficPolicy: {settings}}}")));
+            assert_eq!(cluster(&mesh, 80, "").tls, expected, "{settings}");
+        }
+        let marks = |yaml: &str| -> Vec<bool> { cluster(&mesh(yaml), 80, "").endpoints().map(|e| e.mutual_tls).collect() };
+        assert_eq!(marks(SERVICE), [false, true]);
+        assert_eq!(marks(&rule("{host: web, trafficPolicy: {tls: {mode: SIMPLE}}}")), [false, false]);
+        let disabled = "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: default}\nspec: {mtls: {mode: DISABLE}}\n";
+        assert_eq!(cluster(&mesh(&format!("{SERVICE}{disabled}")), 80, "").tls, UpstreamTls::Plaintext);
+    }
+
+    #[test]
+    fn gateways_balance_headless_services_and_may_read_credentials() {
+        let headless = SERVICE.replace("selector", "clusterIP: None, selector");
+        let mesh = mesh(&headless);
+        let name = "outbound|80||web.default.svc.cluster.local";
+        assert_eq!(testing::cluster(&mesh.proxies[0], name).discovery, Discovery::OriginalDst);
+        assert_eq!(testing::cluster(&mesh.proxies[1], name).discovery, Discovery::Eds);
+        assert!(mesh.proxies[0].cluster(PASSTHROUGH).is_some() && mesh.proxies[1].cluster(PASSTHROUGH).is_none());
+        let secret = self::mesh(&rule("{host: web, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}}"));
+        assert!(matches!(testing::cluster(&secret.proxies[1], name).tls, UpstreamTls::Always { .. }));
+    }
+
+    #[test]
+    fn the_protocol_towards_endpoints_follows_port_and_policy() {
+        let upgrade = rule("{host: web, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}");
+        let keep = rule("{host: web, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}");
+        let (one, two, any) = (UpstreamProtocol::Default, UpstreamProtocol::Http2, UpstreamProtocol::Downstream);
+        for (yaml, expected) in [(SERVICE, [one, two, any]), (&upgrade, [two, two, two]), (&keep, [any, any, any])] {
+            let mesh = mesh(yaml);
+            assert_eq!([80, 81, 82].map(|port| cluster(&mesh, port, "").connection.protocol), expected);
+        }
+    }
+
+    #[test]
+    fn outlier_detection_keeps_what_is_not_written_open() {
+        let open = OutlierPolicy {
+            consecutive_5xx: None,
+            consecutive_gateway: None,
+            split_local_origin: false,
+            consecutive_local_origin: None,
+            interval: None,
+            base_ejection_time: None,
+            max_ejection_percent: None,
+        };
+        let second = Duration::from_secs(1);
+        for (written, expected, panic) in [
+            ("{}", open, 0),
+            ("{consecutive5xxErrors: 0}", OutlierPolicy { consecutive_5xx: Some(0), ..open }, 0),
+            (
+                "{consecutiveGatewayErrors: 3, interval: 1s}",
+                OutlierPolicy { consecutive_gateway: Some(3), interval: Some(second), ..open },
+                0,
+            ),
+            ("{maxEjectionPercent: 0, minHealthPercent: 40}", open, 40),
+            (
+                "{splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 2}",
+                OutlierPolicy { split_local_origin: true, consecutive_local_origin: Some(2), ..open },
+                0,
+            ),
+            ("{consecutiveErrors: 4}", open, 0),
+        ] {
+            let mesh = mesh(&rule(&format!("{{host: web, trafficPolicy: {{outlierDetection: {written}}}}}")));
+            let cluster = cluster(&mesh, 80, "");
+            assert_eq!((cluster.outlier, cluster.panic_threshold_percent), (Some(expected), Some(panic)), "{written}");
+        }
+    }
+
+    #[test]
+    fn releases_differ_in_balancer_limits_tls_and_panic() {
+        let yaml = rule("{host: web, trafficPolicy: {outlierDetection: {consecutiveErrors: 4}}}");
+        let of = |version: &str| {
+            let options = CompileOptions {
+                profile: Profile::of_version(version).unwrap(),
+                proxies: ProxySelection::Described(vec![proxy(ProxyKind::Sidecar, "client", "default", "")]),
+                ..CompileOptions::default()
+            };
+            let (mesh, _) = compile(&objects(&yaml), &options);
+            let cluster = cluster(&mesh, 80, "");
+            let outlier = cluster.outlier.unwrap();
+            let is_automatic = matches!(cluster.tls, UpstreamTls::Auto { .. });
+            (
+                cluster.balancer,
+                cluster.limits.retries_max,
+                is_automatic,
+                outlier.consecutive_gateway,
+                cluster.panic_threshold_percent,
+            )
+        };
+        assert_eq!(of("1.1"), (Balancer::RoundRobin, 1024, false, Some(4), None));
+        assert_eq!(of("1.5"), (Balancer::RoundRobin, u32::MAX, true, Some(4), Some(0)));
+        assert_eq!(of("latest"), (Balancer::LeastRequest, u32::MAX, true, None, Some(0)));
+    }
+
+    #[test]
+    fn proxies_that_see_a_service_alike_share_its_cluster() {
+        let proxies = ["a", "b"].map(|namespace| proxy(ProxyKind::Sidecar, "client", namespace, "")).to_vec();
+        let mesh = described(SERVICE, proxies, Vec::new());
+        let of = |index: usize| mesh.proxies[index].clusters.iter().find(|c| c.service.is_some()).unwrap();
+        assert!(Arc::ptr_eq(of(0), of(1)));
+    }
+}

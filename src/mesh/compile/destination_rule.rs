@@ -243,3 +243,91 @@ fn duplicate_subset(item: &Item<'_, DestinationRule>, first: &Part<'_, Subset>, 
         .about(item.object.reference())
         .effect("this definition is ignored")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::mesh::CompileOptions;
+    use crate::mesh::compile::testing::{codes, objects, proxy};
+
+    /// A rule named `name.namespace` whose subset has the rule's name.
+    fn rule(name: &str, namespace: &str, host: &str, more: &str) -> String {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec:\n  host: '{host}'\n  subsets: [{{name: {name}}}]\n{more}"
+        )
+    }
+
+    /// Subsets of the rule that a client of `namespace` with `labels` gets for `web.shop`.
+    fn chosen(yaml: &str, namespace: &str, labels: &str) -> (Vec<String>, Vec<Code>) {
+        let (objects, options) = (objects(yaml), CompileOptions::default());
+        let cx = Context::new(&objects, &options);
+        let mut findings = Vec::new();
+        let rules = DestinationRules::new(&cx, &mut findings);
+        let candidates = rules.candidates(namespace, "web.shop.svc.cluster.local", "shop");
+        let client = proxy(ProxyKind::Sidecar, "client", namespace, labels);
+        let subsets =
+            for_client(&candidates, &client).map(|rule| rule.subsets.iter().map(|s| subset_name(s.value).to_owned()).collect());
+        (subsets.unwrap_or_default(), codes(&findings))
+    }
+
+    #[test]
+    fn the_first_level_that_has_a_rule_wins() {
+        let service = rule("service", "shop", "web", "");
+        let client = rule("client", "desk", "web.shop.svc.cluster.local", "");
+        let root = rule("root", "istio-system", "*.local", "");
+        let hidden = |yaml: &str| format!("{yaml}  exportTo: ['.']\n");
+        for (yaml, namespace, subsets) in [
+            (format!("{root}{service}{client}"), "desk", vec!["client"]),
+            (format!("{root}{service}{client}"), "shop", vec!["service"]),
+            (format!("{root}{service}{client}"), "other", vec!["service"]),
+            (format!("{root}{client}"), "other", vec!["root"]),
+            (format!("{root}{}", hidden(&service)), "other", vec!["root"]),
+            (format!("{root}{}", hidden(&service)), "shop", vec!["service"]),
+            // A client in the root namespace: a public root rule ranks below the service's.
+            (format!("{root}{service}"), "istio-system", vec!["service"]),
+            (format!("{}{service}", hidden(&root)), "istio-system", vec!["root"]),
+            (hidden(&client), "other", vec![]),
+            (format!("{service}  exportTo: [desk]\n"), "desk", vec!["service"]),
+            (format!("{service}  exportTo: [desk]\n"), "other", vec![]),
+        ] {
+            assert_eq!(chosen(&yaml, namespace, "").0, subsets, "{namespace}: {yaml}");
+        }
+    }
+
+    #[test]
+    fn exact_hosts_hide_wildcards_and_longer_wildcards_hide_shorter_ones() {
+        let exact = rule("exact", "shop", "web", "");
+        let long = rule("long", "shop", "*.shop.svc.cluster.local", "");
+        let short = rule("short", "shop", "*.local", "");
+        for (yaml, subsets) in [
+            (format!("{short}{long}{exact}"), vec!["exact"]),
+            (format!("{short}{long}"), vec!["long"]),
+            (short.clone(), vec!["short"]),
+        ] {
+            assert_eq!(chosen(&yaml, "shop", "").0, subsets);
+        }
+    }
+
+    #[test]
+    fn rules_for_one_host_are_merged_in_order_of_age_and_the_first_subset_of_a_name_stays() {
+        let old = "  trafficPolicy: {loadBalancer: {simple: RANDOM}}\n";
+        let yaml = format!("{}{}{}", rule("b", "shop", "web", ""), rule("a", "shop", "web", old), rule("c", "shop", "web", ""));
+        assert_eq!(chosen(&yaml, "shop", "").0, ["a", "b", "c"]);
+        let again = yaml.replace("{name: c}", "{name: a, labels: {x: y}}");
+        let (subsets, findings) = chosen(&again, "shop", "");
+        assert_eq!((subsets, findings), (vec!["a".to_owned(), "b".to_owned()], vec![Code::DuplicateSubset]));
+    }
+
+    #[test]
+    fn a_rule_for_selected_clients_outranks_the_rule_for_all() {
+        let selected = rule("some", "shop", "web", "  workloadSelector: {matchLabels: {app: till}}\n");
+        let yaml = format!("{}{selected}", rule("all", "shop", "web", ""));
+        for (namespace, labels, subsets) in
+            [("shop", "app=till", vec!["some"]), ("shop", "app=desk", vec!["all"]), ("other", "app=till", vec!["all"])]
+        {
+            assert_eq!(chosen(&yaml, namespace, labels).0, subsets, "{namespace} {labels}");
+        }
+    }
+}

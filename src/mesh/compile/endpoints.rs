@@ -316,3 +316,150 @@ fn with_locality(mut labels: Vec<(String, String)>, locality: &str) -> Arc<[(Str
     labels.sort();
     labels.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::testing::{cluster, compiled, described, places, proxy};
+
+    const WEB: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: 80, targetPort: http}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v1}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web-v2}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, ports: [{name: http, containerPort: 9090}]}]}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: foreign, namespace: other}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c}]}}
+";
+
+    #[test]
+    fn a_named_target_port_is_looked_up_in_every_pod() {
+        let (mesh, _) = compiled(WEB);
+        let cluster = cluster(&mesh.proxies[0], "outbound|80||web.default.svc.cluster.local");
+        assert_eq!(places(&mesh, cluster), ["#0*3: web-v1-0:8080 web-v1-1:8080 web-v2-0:9090"]);
+    }
+
+    #[test]
+    fn a_service_without_selector_takes_its_endpoint_objects() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {ports: [{name: tcp, port: 5432}]}
+---
+apiVersion: v1
+kind: Endpoints
+metadata: {name: db}
+subsets: [{addresses: [{ip: 10.9.0.1}], notReadyAddresses: [{ip: 10.9.0.2}], ports: [{name: tcp, port: 5433}]}]
+";
+        let slice = "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-x, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.9.0.3], conditions: {ready: true}}
+- {addresses: [10.9.0.4], conditions: {ready: false, terminating: true}}
+ports: [{name: tcp, port: 5434}]
+";
+        let client = || vec![proxy(ProxyKind::Sidecar, "client", "default", "")];
+        for (yaml, addresses) in
+            [(yaml.to_owned(), vec!["10.9.0.1:5433", "10.9.0.2:5433"]), (format!("{yaml}{slice}"), vec!["10.9.0.3:5434"])]
+        {
+            let mesh = described(&yaml, client(), Vec::new());
+            let cluster = cluster(&mesh.proxies[0], "outbound|5432||db.default.svc.cluster.local");
+            assert_eq!(cluster.endpoints().map(|e| e.address.as_str()).collect::<Vec<_>>(), addresses);
+        }
+    }
+
+    #[test]
+    fn service_entries_have_the_endpoints_they_write_select_or_are() {
+        let yaml = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: written}
+spec:
+  hosts: [written.test]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}, {number: 81, name: alt, protocol: HTTP}]
+  endpoints: [{address: 192.0.2.1, ports: {alt: 8181}}, {address: 192.0.2.2, weight: 3}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: named}
+spec: {hosts: [named.test], resolution: DNS, ports: [{number: 443, name: tls, protocol: TLS}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: empty}
+spec: {hosts: ['*.wild.test'], ports: [{number: 80, name: http, protocol: HTTP}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: selected}
+spec:
+  hosts: [selected.test]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  workloadSelector: {labels: {app: vm}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: vm-1}
+spec: {address: 192.0.2.9, labels: {app: vm}, ports: {http: 7070}, serviceAccount: vm}
+";
+        let mesh = described(yaml, vec![proxy(ProxyKind::Sidecar, "client", "default", "")], Vec::new());
+        let client = &mesh.proxies[0];
+        for (name, addresses) in [
+            ("outbound|80||written.test", vec!["192.0.2.1:8080*1", "192.0.2.2:8080*3"]),
+            ("outbound|81||written.test", vec!["192.0.2.1:8181*1", "192.0.2.2:81*3"]),
+            ("outbound|443||named.test", vec!["named.test:443*1"]),
+            ("outbound|80||*.wild.test", vec![]),
+            ("outbound|80||selected.test", vec!["192.0.2.9:7070*1"]),
+        ] {
+            let endpoints = cluster(client, name).endpoints().map(|e| format!("{}*{}", e.address, e.weight));
+            assert_eq!(endpoints.collect::<Vec<_>>(), addresses, "{name}");
+        }
+        assert!(cluster(client, "outbound|80||selected.test").endpoints().all(|e| e.mutual_tls));
+    }
+
+    #[test]
+    fn a_described_gateway_is_a_pod_behind_the_services_that_select_it() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: edge, namespace: istio-system}
+spec: {selector: {istio: edge}, ports: [{name: http, port: 80, targetPort: 8080}]}
+";
+        let proxies = vec![
+            proxy(ProxyKind::Gateway, "gw", "istio-system", "istio=edge"),
+            proxy(ProxyKind::Sidecar, "client", "default", "istio=edge"),
+        ];
+        let mesh = described(yaml, proxies, Vec::new());
+        assert!(mesh.proxies[0].workload.is_some());
+        let cluster = cluster(&mesh.proxies[1], "outbound|80||edge.istio-system.svc.cluster.local");
+        assert_eq!(places(&mesh, cluster), ["#0*1: gw-0:8080"]);
+    }
+}

@@ -238,7 +238,7 @@ impl<'a> Merged<'a> {
     fn add(&mut self, bound: Bound<'a>, port: u16, diagnostics: &mut Vec<Diagnostic>) {
         let server = bound.server;
         if server.tls.is_some() && self.has_duplicate_host(server, port) {
-            diagnostics.push(conflict(&bound, "another server of this port has one of its hosts"));
+            push_once(diagnostics, conflict(&bound, "another server of this port has one of its hosts"));
             return;
         }
         if self.taken.insert(port) {
@@ -261,7 +261,7 @@ impl<'a> Merged<'a> {
         let same_bind = self.groups[first].bind == bound.server.bind;
         let both_http = bound.server.protocol.is_http() && self.groups[first].protocol.is_http();
         if same_bind && !both_http {
-            diagnostics.push(conflict(&bound, "the port is taken by a server with another protocol"));
+            push_once(diagnostics, conflict(&bound, "the port is taken by a server with another protocol"));
             return;
         }
         if same_bind {
@@ -282,14 +282,14 @@ impl<'a> Merged<'a> {
         let server = bound.server;
         if server.is_http() {
             if self.route_tables.iter().any(|(name, _)| *name == bound.route_table) {
-                diagnostics.push(conflict(&bound, "another server of this port has the same route table"));
+                push_once(diagnostics, conflict(&bound, "another server of this port has the same route table"));
                 return;
             }
             self.route_tables.push((bound.route_table.clone(), vec![bound.clone()]));
         }
         let is_new = self.tls_binds.insert((port, server.bind.clone()));
         if server.tls.is_none() && !is_new {
-            diagnostics.push(conflict(&bound, "the port is taken by servers with TLS"));
+            push_once(diagnostics, conflict(&bound, "the port is taken by servers with TLS"));
             return;
         }
         self.join_group(bound, port);
@@ -317,6 +317,13 @@ impl<'a> Merged<'a> {
             Some(group) => group.servers.push(bound),
             None => self.push_group(bound, port),
         }
+    }
+}
+
+/// Every proxy of a Gateway finds the same conflicts.
+fn push_once(diagnostics: &mut Vec<Diagnostic>, finding: Diagnostic) {
+    if !diagnostics.contains(&finding) {
+        diagnostics.push(finding);
     }
 }
 

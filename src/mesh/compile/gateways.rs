@@ -203,3 +203,72 @@ fn deployed(cx: &Context<'_>, item: &Item<'_, KubeGateway>, services: &[Service]
     );
     Some(gateway)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::diagnostic::Code;
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::testing::{codes, compiled};
+
+    fn gateway(name: &str, selector: &str, port: u16) -> String {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}}}\nspec:\n  selector: {selector}\n  \
+             servers: [{{port: {{number: {port}, name: http, protocol: HTTP}}, hosts: ['*']}}]\n"
+        )
+    }
+
+    const OWN: &str = "---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: edge}
+spec: {selector: {matchLabels: {app: edge}}, template: {metadata: {labels: {app: edge}}, spec: {containers: [{name: c}]}}}
+";
+
+    #[test]
+    fn the_gateway_that_istio_installs_is_assumed_where_none_is_selected() {
+        for (input, name, namespace, ports, findings) in [
+            (gateway("g", "{istio: ingressgateway}", 80), "istio-ingressgateway", "istio-system", vec![80], 1),
+            (gateway("g", "{istio: egressgateway}", 443), "istio-egressgateway", "istio-system", vec![443], 1),
+            (gateway("g", "{app: mine}", 80), "mine", "default", vec![80], 1),
+            // Both select the same pods, so there is one gateway with the ports of both.
+            (
+                gateway("g", "{istio: ingressgateway}", 80) + &gateway("h", "{app: istio-ingressgateway}", 81),
+                "istio-ingressgateway",
+                "istio-system",
+                vec![80, 81],
+                1,
+            ),
+        ] {
+            let (mesh, found) = compiled(&input);
+            let gateways: Vec<_> = mesh.proxies.iter().filter(|p| p.spec.kind == ProxyKind::Gateway).collect();
+            assert_eq!(gateways.len(), 1, "{input}");
+            assert_eq!(gateways[0].spec.name, format!("{name}.{namespace}"));
+            let service = mesh.services.iter().find(|s| s.name == name && s.namespace == namespace).unwrap();
+            assert_eq!(service.ports.iter().map(|p| p.port).collect::<Vec<_>>(), ports);
+            assert_eq!(codes(&found).iter().filter(|code| **code == Code::AssumedGateway).count(), findings);
+        }
+    }
+
+    #[test]
+    fn a_selected_workload_of_the_input_is_the_gateway() {
+        let (mesh, found) = compiled(&(gateway("g", "{app: edge}", 80) + OWN));
+        assert_eq!(mesh.proxies.len(), 1);
+        assert_eq!((mesh.proxies[0].spec.kind, mesh.proxies[0].spec.name.as_str()), (ProxyKind::Gateway, "edge.default"));
+        assert!(!codes(&found).contains(&Code::AssumedGateway));
+    }
+
+    #[test]
+    fn a_gateway_of_the_gateway_api_gets_pods_of_its_own() {
+        let input = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web, namespace: shop}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+";
+        let (mesh, _) = compiled(input);
+        let labels = vec![("gateway.networking.k8s.io/gateway-name".to_owned(), "web".to_owned())];
+        assert_eq!((mesh.proxies[0].spec.name.as_str(), &mesh.proxies[0].spec.labels), ("web-istio.shop", &labels));
+        assert_eq!(mesh.services[0].host, "web-istio.shop.svc.cluster.local");
+        assert!(compiled(&input.replace("istio,", "other,")).0.proxies.is_empty());
+    }
+}

@@ -188,3 +188,70 @@ fn compacted(mut groups: Vec<LocalityEndpoints>) -> Vec<LocalityEndpoints> {
     }
     groups
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::testing::{cluster, described, places, pods, proxy};
+
+    const IN: [(&str, &str); 4] = [("here", "eu/w/1"), ("zone", "eu/w/2"), ("region", "eu/n/1"), ("far", "us/e/1")];
+
+    /// Where the pods of `web` stand for a client in `eu/w/1`.
+    fn seen(policy: &str) -> Vec<String> {
+        let place = |locality: &str| {
+            let mut parts = locality.split('/');
+            let mut label = |key: &str| format!("{key}={}", parts.next().unwrap());
+            [label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"), label("topology.istio.io/subzone")]
+                .join(" ")
+        };
+        let yaml = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, ports: [{{name: http, port: 80}}]}}\n\
+             ---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: web}}\nspec:\n  host: web\n  \
+             trafficPolicy: {policy}\n"
+        );
+        let endpoints =
+            IN.iter().map(|(name, locality)| pods("web.default", &format!("app=web rack={name} {}", place(locality)), 1, 80));
+        let client = proxy(ProxyKind::Sidecar, "client", "default", &format!("rack=here {}", place("eu/w/1")));
+        let mesh = described(&yaml, vec![client], endpoints.collect());
+        let cluster = cluster(&mesh.proxies[0], "outbound|80||web.default.svc.cluster.local");
+        let weighted = if cluster.locality_weighted { "weighted" } else { "flat" };
+        let places = places(&mesh, cluster).into_iter().map(|place| place.split(':').next().unwrap().to_owned());
+        std::iter::once(weighted.to_owned()).chain(places).collect()
+    }
+
+    #[test]
+    fn localities_follow_the_policy() {
+        let outlier = "outlierDetection: {consecutive5xxErrors: 1}";
+        for (policy, expected) in [
+            // Without outlier detection nothing fails over.
+            ("{loadBalancer: {simple: RANDOM}}".to_owned(), ["flat", "eu/n/1#0*1", "eu/w/1#0*1", "eu/w/2#0*1", "us/e/1#0*1"]),
+            (format!("{{{outlier}}}"), ["flat", "eu/n/1#2*1", "eu/w/1#0*1", "eu/w/2#1*1", "us/e/1#3*1"]),
+            (
+                format!("{{loadBalancer: {{localityLbSetting: {{enabled: false}}}}, {outlier}}}"),
+                ["flat", "eu/n/1#0*1", "eu/w/1#0*1", "eu/w/2#0*1", "us/e/1#0*1"],
+            ),
+            (
+                format!("{{loadBalancer: {{localityLbSetting: {{failover: [{{from: eu, to: us}}]}}}}, {outlier}}}"),
+                ["weighted", "eu/n/1#2*1", "eu/w/1#0*1", "eu/w/2#1*1", "us/e/1#3*1"],
+            ),
+            (
+                format!("{{loadBalancer: {{localityLbSetting: {{failoverPriority: [rack]}}}}, {outlier}}}"),
+                ["weighted", "eu/n/1#1*1", "eu/w/1#0*1", "eu/w/2#1*1", "us/e/1#1*1"],
+            ),
+            (
+                format!(
+                    "{{loadBalancer: {{localityLbSetting: {{failoverPriority: ['rack=far', topology.kubernetes.io/region]}}}}, {outlier}}}"
+                ),
+                ["weighted", "eu/n/1#1*1", "eu/w/1#1*1", "eu/w/2#1*1", "us/e/1#0*1"],
+            ),
+            (
+                "{loadBalancer: {localityLbSetting: {distribute: [{from: 'eu/w/*', to: {'eu/w/*': 70, 'us/*': 30}}]}}}"
+                    .to_owned(),
+                // What is not listed keeps its name and loses its endpoints.
+                ["weighted", "eu/n/1#0*1", "eu/w/1#0*35", "eu/w/2#0*35", "us/e/1#0*30"],
+            ),
+        ] {
+            assert_eq!(seen(&policy), expected, "{policy}");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::model::Model;
 use super::proxy_routing;
+use super::references;
 use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
@@ -90,6 +91,7 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     // What the webhook refuses is no part of the mesh.
     let (objects, mut diagnostics) = admission::admit(objects, &options.profile);
     let model = Model::new(Context::new(&objects, options), &mut diagnostics);
+    references::check(&model, &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
     let mut clusters = ClusterBuilder::new(&model);

@@ -6,6 +6,7 @@
 //! | services | `services`, `protocol` | Services, ServiceEntries | the registry's hosts and ports |
 //! | workloads | `workloads`, `injection`, `gateways` | Deployments, Pods, …, Gateways | workloads, pods, gateways that Istio ships |
 //! | endpoints | `endpoints` | both of the above, Endpoints, EndpointSlices | the endpoints of every service port |
+//! | findings | `registry_findings` | all of the above | what is odd about them |
 //! | rules | `virtual_service`, `rule_names`, `delegates`, `destination_rule`, `peer_authentication` | policies | policies with resolved names, indexed |
 //! | Gateway API | `gateway_api/` | Gateways, HTTPRoutes, … of the Gateway API | Gateways and VirtualServices |
 //! | gateways | `gateway_servers`, `gateway_hosts` | Gateways | servers, merged per proxy and port |
@@ -40,12 +41,16 @@ mod peer_authentication;
 mod policy;
 mod protocol;
 mod proxy_routing;
+mod references;
 mod registry;
+mod registry_findings;
 mod routes;
 mod rule_names;
 mod services;
 mod sidecar_listeners;
 mod sidecar_routes;
+#[cfg(test)]
+mod testing;
 mod upstream_tls;
 mod virtual_service;
 mod visibility;

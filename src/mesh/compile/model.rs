@@ -7,6 +7,7 @@ use super::gateway_api;
 use super::gateway_servers::{self, Gateway};
 use super::peer_authentication::PeerAuthentications;
 use super::registry::Registry;
+use super::registry_findings;
 use super::rule_names;
 use super::virtual_service::VirtualServices;
 use crate::diagnostic::Diagnostic;
@@ -45,6 +46,8 @@ impl<'a> Model<'a> {
         let mut gateways = gateway_servers::istio_gateways(&cx);
         gateways.extend(converted.gateways);
         gateways.sort_by(|a, b| (&a.created, &a.name, &a.namespace).cmp(&(&b.created, &b.name, &b.namespace)));
-        Model { registry, endpoints, servers, virtual_services, gateways, destination_rules, cx }
+        let model = Model { registry, endpoints, servers, virtual_services, gateways, destination_rules, cx };
+        diagnostics.extend(registry_findings::findings(&model));
+        model
     }
 }

@@ -80,3 +80,43 @@ fn mode(mtls: Option<&MutualTls>) -> Option<ServerTls> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::compile::mesh::CompileOptions;
+    use crate::mesh::compile::testing::objects;
+
+    fn policy(name: &str, namespace: &str, spec: &str) -> String {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+        )
+    }
+
+    #[test]
+    fn the_narrowest_level_that_says_something_counts() {
+        let mesh = policy("default", "istio-system", "{mtls: {mode: STRICT}}");
+        let namespace = policy("default", "a", "{mtls: {mode: DISABLE}}");
+        let unset = policy("default", "a", "{mtls: {mode: UNSET}}");
+        let workload = policy("web", "a", "{selector: {matchLabels: {app: web}}, mtls: {mode: PERMISSIVE}}");
+        let port = policy("web", "a", "{selector: {matchLabels: {app: web}}, portLevelMtls: {'80': {mode: PERMISSIVE}}}");
+        let of_root = policy("web", "istio-system", "{selector: {matchLabels: {app: web}}, mtls: {mode: DISABLE}}");
+        let (strict, off, both) = (ServerTls::Strict, ServerTls::Disable, ServerTls::Permissive);
+        for (yaml, on_80, on_81) in [
+            (String::new(), both, both),
+            (mesh.clone(), strict, strict),
+            (format!("{mesh}{namespace}"), off, off),
+            (format!("{mesh}{unset}"), strict, strict),
+            (format!("{mesh}{namespace}{workload}"), both, both),
+            (format!("{mesh}{namespace}{port}"), both, off),
+            (format!("{mesh}{of_root}"), strict, strict),
+            (format!("{mesh}{}{namespace}", policy("aaa", "a", "{mtls: {mode: PERMISSIVE}}")), both, both),
+        ] {
+            let (objects, options) = (objects(&yaml), CompileOptions::default());
+            let policies = PeerAuthentications::new(&Context::new(&objects, &options));
+            let labels = [("app".to_owned(), "web".to_owned())];
+            let modes = [80, 81].map(|port| policies.of_workload("a", &labels, port));
+            assert_eq!(modes, [on_80, on_81], "{yaml}");
+        }
+    }
+}

@@ -191,9 +191,17 @@ fn seen_service(view: &ProxyView<'_>, host: &str) -> Option<SeenService> {
     Some(SeenService { only_port, alias_of: service.alias_of.clone() })
 }
 
+/// The addresses of a service's pods that are ready, for services without an address of their own.
 fn pod_addresses(view: &ProxyView<'_>, host: &str, port: u16) -> Vec<String> {
-    let _ = (view, host, port);
-    Vec::new()
+    let Some(service) = view.service(host) else { return Vec::new() };
+    let Some(port) = service.port(port) else { return Vec::new() };
+    let mut addresses: Vec<String> = Vec::new();
+    for endpoint in view.model.endpoints.of_port(&view.model.registry, service, &port.name).filter(|e| e.ready) {
+        if !addresses.contains(&endpoint.address) {
+            addresses.push(endpoint.address.clone());
+        }
+    }
+    addresses
 }
 
 fn gateway(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<Diagnostic>) -> Routing {

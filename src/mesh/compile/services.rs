@@ -176,3 +176,80 @@ pub(super) fn give_addresses(services: &mut [Service]) {
 pub(super) fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::compile::testing::compiled;
+
+    const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: plain, namespace: a, annotations: {networking.istio.io/exportTo: 'b, .'}}
+spec:
+  ports:
+  - {name: http, port: 80, targetPort: 8080}
+  - {name: tcp-x, port: 81, targetPort: admin}
+  - {name: y, port: 82}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless, namespace: a}
+spec: {clusterIP: None, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: fixed, namespace: a}
+spec: {clusterIP: 10.0.0.7, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: alias, namespace: a}
+spec: {type: ExternalName, externalName: Plain.a.svc.cluster.local.}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: a}
+spec:
+  hosts: [one.example.com, two.example.com]
+  addresses: [192.0.2.7]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: [{number: 443, name: tls, protocol: TLS, targetPort: 8443}]
+";
+
+    #[test]
+    fn every_kind_of_service_is_reached_in_its_own_way() {
+        let (mesh, _) = compiled(SERVICES);
+        let row = |s: &Service| (s.host.as_str().to_owned(), s.resolution, s.external, s.addresses.len());
+        let rows: Vec<_> = mesh.services.iter().map(row).collect();
+        let local = |name: &str| format!("{name}.a.svc.cluster.local");
+        assert_eq!(
+            rows,
+            [
+                (local("alias"), Resolution::Alias, false, 0),
+                (local("fixed"), Resolution::ClientSide, false, 1),
+                (local("headless"), Resolution::Passthrough, false, 0),
+                ("one.example.com".to_owned(), Resolution::Dns, true, 1),
+                (local("plain"), Resolution::ClientSide, false, 1),
+                ("two.example.com".to_owned(), Resolution::Dns, true, 1),
+            ]
+        );
+        let by_name = |name: &str| mesh.services.iter().find(|s| s.name == name).unwrap();
+        assert_eq!(by_name("alias").alias_of.as_deref(), Some("plain.a.svc.cluster.local"));
+        assert_eq!(by_name("plain").export_to, ["b", "."]);
+        let targets: Vec<_> = by_name("plain").ports.iter().map(|port| port.target.clone()).collect();
+        assert_eq!(targets, [TargetPort::Number(8080), TargetPort::Name("admin".to_owned()), TargetPort::Number(82)]);
+        assert_eq!(by_name("outside").ports[0].target, TargetPort::Number(8443));
+    }
+
+    #[test]
+    fn a_made_up_address_stays_when_other_services_come() {
+        let of = |mesh: &crate::mesh::Mesh| mesh.services.iter().find(|s| s.name == "plain").unwrap().addresses.clone();
+        let (alone, _) = compiled(SERVICES);
+        let more = "---\napiVersion: v1\nkind: Service\nmetadata: {name: aaa, namespace: a}\nspec: {ports: [{port: 80}]}\n";
+        let (together, _) = compiled(&format!("{SERVICES}{more}"));
+        assert_eq!(of(&alone), of(&together));
+        assert!(of(&alone)[0].starts_with("240.240."));
+    }
+}

@@ -66,20 +66,6 @@ impl Semantics {
     }
 }
 
-impl VirtualService {
-    /// All destinations that its rules name: hosts of routes and mirrors.
-    pub(in crate::mesh) fn destination_hosts(&self) -> impl Iterator<Item = &str> {
-        let http = self.http.iter().flat_map(|rule| {
-            let routes = rule.spec.route.iter().filter_map(|r| r.destination.as_ref());
-            let mirrors = rule.spec.mirrors.iter().filter_map(|m| m.destination.as_ref());
-            routes.chain(rule.spec.mirror.as_ref()).chain(mirrors)
-        });
-        let l4 = self.tls.iter().flat_map(|r| &r.route).chain(self.tcp.iter().flat_map(|r| &r.route));
-        let l4 = l4.filter_map(|r| r.destination.as_ref());
-        http.chain(l4).filter_map(|destination| destination.host.as_ref()).map(|host| host.value.as_str())
-    }
-}
-
 /// All VirtualServices by gateway and visibility (Istio: `initVirtualServices`).
 #[derive(Debug, Clone, Default)]
 pub(in crate::mesh) struct VirtualServices {

@@ -413,3 +413,105 @@ fn route_target<'a>(
     service.service.to_mut().ports.retain(|port| ports.contains(&port.port));
     (!service.ports.is_empty()).then_some(service)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::testing::{described, proxy};
+
+    fn service(name: &str, namespace: &str, more: &str) -> String {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}{more}}}\n\
+             spec: {{ports: [{{name: http, port: 80}}, {{name: http-alt, port: 81}}]}}\n"
+        )
+    }
+
+    fn entry(name: &str, namespace: &str, more: &str) -> String {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n  \
+             hosts: [ext.test]\n{more}"
+        )
+    }
+
+    fn sidecar(namespace: &str, more: &str) -> String {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: s, namespace: {namespace}}}\nspec:\n{more}"
+        )
+    }
+
+    /// The clusters of a client in namespace `a`, without those that every proxy has.
+    fn seen(yaml: &str, kind: ProxyKind) -> Vec<String> {
+        let mesh = described(yaml, vec![proxy(kind, "client", "a", "app=client")], Vec::new());
+        let names = mesh.proxies[0].clusters.iter().map(|c| c.name.replace("outbound|", "").replace(".svc.cluster.local", ""));
+        names.filter(|name| name.contains('|')).collect()
+    }
+
+    #[test]
+    fn services_are_seen_where_they_are_exported_to() {
+        let annotation = |to: &str| format!(", annotations: {{networking.istio.io/exportTo: '{to}'}}");
+        for (to, sees) in [("*", true), ("a", true), ("b,a", true), (".", false), ("~", false), ("c", false)] {
+            assert_eq!(!seen(&service("web", "b", &annotation(to)), ProxyKind::Sidecar).is_empty(), sees, "{to}");
+        }
+        assert_eq!(seen(&service("web", "a", &annotation(".")), ProxyKind::Sidecar).len(), 2);
+        assert_eq!(seen(&service("web", "a", &annotation("~")), ProxyKind::Sidecar).len(), 0);
+    }
+
+    #[test]
+    fn a_sidecar_imports_hosts_ports_and_the_targets_of_routes() {
+        let services = service("web", "a", "") + &service("db", "b", "") + &service("mail", "b", "");
+        let route = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: web, namespace: a}
+spec:
+  hosts: [web]
+  http: [{route: [{destination: {host: db.b.svc.cluster.local, port: {number: 81}}}]}]
+";
+        let with = |more: &str| format!("{services}{}", sidecar("a", more));
+        for (yaml, clusters) in [
+            (services.clone(), vec!["80||db.b", "80||mail.b", "80||web.a", "81||db.b", "81||mail.b", "81||web.a"]),
+            (with("  egress: [{hosts: ['./*']}]\n"), vec!["80||web.a", "81||web.a"]),
+            (with("  egress: [{hosts: ['*/db.b.svc.cluster.local']}]\n"), vec!["80||db.b", "81||db.b"]),
+            (with("  egress: [{hosts: ['~/*']}]\n"), vec![]),
+            (
+                with("  egress: [{port: {number: 81, protocol: HTTP, name: x}, hosts: ['b/*']}, {hosts: ['a/*']}]\n"),
+                vec!["80||web.a", "81||db.b", "81||mail.b", "81||web.a"],
+            ),
+            (with("  egress: [{hosts: ['./*']}]\n") + route, vec!["80||web.a", "81||db.b", "81||web.a"]),
+            // Of another namespace, and for other pods.
+            (
+                format!("{services}{}", sidecar("b", "  egress: [{hosts: ['~/*']}]\n")),
+                vec!["80||db.b", "80||mail.b", "80||web.a", "81||db.b", "81||mail.b", "81||web.a"],
+            ),
+            (
+                with("  workloadSelector: {labels: {app: x}}\n  egress: [{hosts: ['~/*']}]\n"),
+                vec!["80||db.b", "80||mail.b", "80||web.a", "81||db.b", "81||mail.b", "81||web.a"],
+            ),
+        ] {
+            assert_eq!(seen(&yaml, ProxyKind::Sidecar), clusters, "{yaml}");
+        }
+        assert_eq!(seen(&with("  egress: [{hosts: ['~/*']}]\n"), ProxyKind::Gateway).len(), 6);
+        let root = format!("{services}{}", sidecar("istio-system", "  egress: [{hosts: ['./*']}]\n"));
+        assert_eq!(seen(&root, ProxyKind::Sidecar), ["80||web.a", "81||web.a"]);
+    }
+
+    #[test]
+    fn of_one_host_in_several_namespaces_the_clients_own_counts() {
+        let port = |number: u16| format!("  ports: [{{number: {number}, name: http, protocol: HTTP}}]\n");
+        let b = entry("x", "b", &port(1001));
+        let c = entry("x", "c", &port(1002));
+        let a = entry("x", "a", &port(1003));
+        assert_eq!(seen(&format!("{c}{b}"), ProxyKind::Sidecar), ["1001||ext.test"]);
+        assert_eq!(seen(&format!("{c}{b}{a}"), ProxyKind::Sidecar), ["1003||ext.test"]);
+        assert_eq!(seen(&format!("{c}{b}{a}"), ProxyKind::Gateway), ["1003||ext.test"]);
+    }
+
+    #[test]
+    fn service_entries_of_one_namespace_for_one_host_share_their_ports() {
+        let first = entry("x", "b", "  ports: [{number: 80, name: http, protocol: HTTP}]\n");
+        let second = entry("y", "b", "  ports: [{number: 443, name: tls, protocol: TLS}]\n");
+        assert_eq!(seen(&format!("{first}{second}"), ProxyKind::Sidecar), ["443||ext.test", "80||ext.test"]);
+        let other = entry("y", "b", "  resolution: DNS\n  ports: [{number: 443, name: tls, protocol: TLS}]\n");
+        assert_eq!(seen(&format!("{first}{other}"), ProxyKind::Sidecar), ["80||ext.test"]);
+    }
+}

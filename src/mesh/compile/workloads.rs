@@ -380,3 +380,87 @@ fn made_up_address(name: &str, taken: &mut FxHashSet<u32>) -> String {
     let network = u32::from(Ipv4Addr::new(100, 64, 0, 0));
     Ipv4Addr::from(network | free.unwrap_or(first)).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::ProxyKind;
+    use crate::mesh::compile::testing::{compiled, described, pods, proxy};
+
+    const EXPORT: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web-5d4f, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: x}]}
+spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c}]}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web-5d4f-abc, labels: {app: web}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-5d4f, uid: x}]}
+spec: {containers: [{name: c}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: gone-7c-1, labels: {app: gone}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: gone-7c, uid: x}]}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.1.2.3, phase: Running, conditions: [{type: Ready, status: 'False'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: gone-7c-2, labels: {app: gone}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: gone-7c, uid: x}]}
+spec: {containers: [{name: c}]}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: idle}
+spec: {replicas: 0, selector: {matchLabels: {app: idle}}, template: {metadata: {labels: {app: idle}}, spec: {containers: [{name: c}]}}}
+";
+
+    #[test]
+    fn what_a_deployment_manages_is_not_counted_again() {
+        let (mesh, _) = compiled(EXPORT);
+        let row = |w: &crate::mesh::registry::Workload| {
+            let names: Vec<&str> = w.pods.iter().map(|pod| mesh.pods[pod.index()].name.as_str()).collect();
+            format!("{} {}: {}", w.kind, w.name, names.join(" "))
+        };
+        let rows: Vec<String> = mesh.workloads.iter().map(row).collect();
+        assert_eq!(rows, ["Deployment gone: gone-7c-1 gone-7c-2", "StatefulSet idle: ", "Deployment web: web-0 web-1"]);
+        let unready = mesh.pods.iter().find(|pod| pod.name == "gone-7c-1").unwrap();
+        assert_eq!((unready.ip.as_str(), unready.ready), ("10.1.2.3", false));
+        assert_eq!(mesh.workloads[2].service_account, "web");
+        assert_eq!(mesh.workloads[2].ports, [("http".to_owned(), 8080)]);
+    }
+
+    #[test]
+    fn entries_that_differ_only_in_port_are_the_same_pods() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {name: http-x, port: 81, targetPort: 8081}]}
+";
+        let endpoints = vec![pods("web.default", "app=web", 2, 8080), pods("web.default", "app=web", 2, 8081)];
+        let mesh = described(yaml, vec![proxy(ProxyKind::Sidecar, "client", "default", "")], endpoints);
+        assert_eq!(mesh.pods.len(), 2);
+        let ports = |cluster: &str| -> Vec<u16> {
+            mesh.proxies[0].cluster(cluster).unwrap().1.endpoints().map(|endpoint| endpoint.port).collect()
+        };
+        assert_eq!(ports("outbound|80||web.default.svc.cluster.local"), [8080, 8080]);
+        assert_eq!(ports("outbound|81||web.default.svc.cluster.local"), [8081, 8081]);
+    }
+
+    #[test]
+    fn absurd_replicas_are_limited_and_reported() {
+        let (mesh, findings) = compiled(&EXPORT.replace("replicas: 2", "replicas: 2000000000"));
+        assert!(mesh.pods.len() <= 10_002);
+        assert!(findings.iter().any(|f| f.message.contains("2000000000 replicas")));
+    }
+}

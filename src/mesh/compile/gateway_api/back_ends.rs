@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::Conversion;
+use super::conversion::Conversion;
 use super::listeners::text;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::compile::context::Context;
@@ -95,6 +95,16 @@ pub(super) fn destination(
         span: back_end.span,
         ..Destination::default()
     })
+}
+
+/// Whether a destination was found and may be used.
+pub(super) fn exists(destination: &Destination, conversion: Conversion<'_>) -> bool {
+    let cx = conversion.cx;
+    let host = text(destination.host.as_ref());
+    let is_service = |name: &str, namespace: &str| host == format!("{name}.{namespace}.svc.{}", cx.options.cluster_domain);
+    !host.is_empty()
+        && (cx.services.iter().any(|item| is_service(&item.object.name, &item.object.namespace))
+            || cx.service_entries.iter().flat_map(|item| &item.spec.hosts).any(|own| own.eq_ignore_ascii_case(host)))
 }
 
 /// The weight of a back end; 1 if absent.

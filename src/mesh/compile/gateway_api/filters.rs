@@ -1,7 +1,7 @@
 //! Filters of rules and back ends.
 
-use super::Conversion;
 use super::back_ends::{self, Referrer, Refused};
+use super::conversion::Conversion;
 use super::listeners::text;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::compile::routes::PREFIX_MARK;
@@ -135,7 +135,8 @@ fn rewrite(filter: &UrlRewrite) -> Option<HttpRewrite> {
     (!is_empty).then(|| HttpRewrite { uri, uri_regex_rewrite: regex, authority: filter.hostname.clone(), span: filter.span })
 }
 
-/// A mirror; a back end that cannot be named is left out.
+/// A mirror. One to a back end that does not exist or may not be used is left out of an HTTPRoute, and
+/// keeps a GRPCRoute out.
 fn mirror(
     filter: &RequestMirror,
     referrer: Referrer<'_>,
@@ -143,7 +144,11 @@ fn mirror(
 ) -> Result<Option<HttpMirrorPolicy>, Refused> {
     let Some(back_end) = &filter.backend_ref else { return Ok(None) };
     let destination = back_ends::destination(back_end, referrer, conversion)?;
-    if destination.host.is_none() {
+    if !back_ends::exists(&destination, conversion) {
+        if referrer.kind == "GRPCRoute" {
+            let message = "a mirror of a GRPCRoute needs a back end that exists and may be used";
+            return Err(Refused(Diagnostic::new(Code::InvalidBackEnd, message).at(back_end.span)));
+        }
         return Ok(None);
     }
     let percentage = match (&filter.fraction, &filter.percent) {

@@ -1,7 +1,7 @@
 //! Rules of GRPCRoutes: services and methods are paths.
 
-use super::Conversion;
 use super::back_ends::{Referrer, Refused};
+use super::conversion::Conversion;
 use super::listeners::text;
 use super::{filters, http_rules};
 use crate::mesh::compile::context::Item;

@@ -1,7 +1,7 @@
 //! Rules of HTTPRoutes: each match becomes a rule of its own.
 
-use super::Conversion;
 use super::back_ends::{self, Referrer, Refused};
+use super::conversion::Conversion;
 use super::filters;
 use super::listeners::text;
 use crate::mesh::compile::context::Item;

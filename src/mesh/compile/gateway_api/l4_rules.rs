@@ -1,7 +1,7 @@
 //! TCPRoutes and TLSRoutes.
 
-use super::Conversion;
 use super::back_ends::{self, Referrer, Refused};
+use super::conversion::Conversion;
 use super::parents::Attachment;
 use crate::diagnostic::Diagnostic;
 use crate::mesh::compile::context::Item;
@@ -36,7 +36,7 @@ pub(super) fn virtual_services(conversion: Conversion<'_>, diagnostics: &mut Vec
                 Ok(rules) => {
                     for host in tls_hosts(hostnames, &attachment) {
                         let base = virtual_service(item, &attachment, host.clone(), Semantics::TlsRoute, made.len());
-                        let tls = rules.iter().map(|rule| narrowed(rule, &host, &attachment)).collect();
+                        let tls = rules.iter().map(|rule| narrowed(rule, &host)).collect();
                         made.push(VirtualService { tls, ..base });
                     }
                 }
@@ -120,13 +120,11 @@ fn tls_rules(
     rules.collect()
 }
 
-/// In the mesh, of several names only those that fit the parent's host stay.
-fn narrowed(rule: &TlsRoute, parent: &str, attachment: &Attachment) -> TlsRoute {
+/// Of several names only those that fit the VirtualService's host stay.
+fn narrowed(rule: &TlsRoute, own: &str) -> TlsRoute {
     let mut rule = rule.clone();
-    if attachment.is_mesh() {
-        for block in rule.matches.iter_mut().filter(|block| block.sni_hosts.len() > 1) {
-            block.sni_hosts.retain(|name| host::matches(parent, name));
-        }
+    for block in rule.matches.iter_mut().filter(|block| block.sni_hosts.len() > 1) {
+        block.sni_hosts.retain(|name| host::matches(own, name));
     }
     rule
 }

@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use indexmap::IndexMap;
 
 use super::back_ends::Refused;
+use super::conversion::Conversion;
 use super::parents::Attachment;
-use super::{Conversion, grpc_rules, http_rules};
+use super::{grpc_rules, http_rules};
 use crate::diagnostic::Diagnostic;
 use crate::mesh::compile::virtual_service::{HttpRule, Semantics, VirtualService};
 use crate::mesh::{ObjectId, Origin};

@@ -7,7 +7,7 @@ use crate::mesh::route::{ClusterRef, HashPolicy, HeaderOps, Leg, Legs, Mirror, P
 use crate::resource::networking::{Destination, HttpRoute, HttpRouteDestination};
 
 /// The cluster of a back end that cannot be named at all (Gateway API).
-pub(in crate::mesh::compile) const UNKNOWN_SERVICE: &str = "UnknownService";
+const UNKNOWN_SERVICE: &str = "UnknownService";
 
 /// What a lookup of a destination's service says.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub(in crate::mesh::compile) fn destination_cluster(
 }
 
 /// The port that a destination names.
-pub(in crate::mesh::compile) fn port_of(destination: &Destination) -> Option<u16> {
+fn port_of(destination: &Destination) -> Option<u16> {
     let number = destination.port.as_ref()?.number.as_ref()?;
     u16::try_from(number.value).ok()
 }

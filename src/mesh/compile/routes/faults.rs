@@ -6,7 +6,7 @@ use crate::resource::networking::{self, HttpFaultInjection, Percent};
 use crate::source::Spanned;
 
 /// The statuses of gRPC by name; the position is the number.
-pub(in crate::mesh) const GRPC_STATUSES: [&str; 17] = [
+const GRPC_STATUSES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",

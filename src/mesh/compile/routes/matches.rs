@@ -124,6 +124,11 @@ fn claim(name: &str) -> Option<Vec<String>> {
     (!inner.is_empty()).then(|| inner.split("][").map(str::to_owned).collect())
 }
 
+/// Whether a block, apart from its static conditions, takes every request.
+pub(in crate::mesh::compile) fn takes_everything(block: &HttpMatchRequest) -> bool {
+    is_catch_all(&translate(Some(block), Semantics::Istio, block.span))
+}
+
 /// Whether no request gets past a route with these conditions.
 pub(in crate::mesh::compile) fn is_catch_all(matcher: &RouteMatch) -> bool {
     let path = match &matcher.path.test {

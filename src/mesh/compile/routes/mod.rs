@@ -21,10 +21,8 @@ mod rule;
 mod scope;
 
 pub(super) use defaults::{UnknownHosts, catch_all_virtual_host, service_route};
-pub(super) use destinations::{SeenService, UNKNOWN_SERVICE, cluster_name, destination_cluster, port_of};
-pub(in crate::mesh) use faults::GRPC_STATUSES;
-pub(super) use matches::is_catch_all;
+pub(super) use destinations::{SeenService, cluster_name, destination_cluster};
+pub(super) use matches::{is_catch_all, takes_everything};
 pub(super) use redirects::PREFIX_MARK;
-pub(in crate::mesh) use retries::is_known_status;
 pub(super) use rule::routes;
 pub(super) use scope::{ClusterNames, RouteScope};

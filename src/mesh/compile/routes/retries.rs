@@ -69,7 +69,7 @@ fn conditions(text: &str) -> (String, Vec<u16>) {
 }
 
 /// Whether Go's `net/http` has a name for a status.
-pub(in crate::mesh) fn is_known_status(code: u16) -> bool {
+fn is_known_status(code: u16) -> bool {
     matches!(code, 100..=103 | 200..=208 | 226 | 300..=305 | 307 | 308 | 400..=418 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511)
 }
 

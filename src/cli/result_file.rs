@@ -1,0 +1,51 @@
+//! Files of results. A file is whole or it is not there: it is written beside its place and then
+//! moved.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::exit::Stop;
+
+/// Writes a file, and the folders it lies in.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
+    attempt(path, bytes).map_err(|error| Stop::Unusable(vec![format!("cannot write {}: {error}", path.display())]))
+}
+
+fn attempt(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("this is no name of a file"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        fs::create_dir_all(folder)?;
+    }
+    // The process id keeps two runs at once from writing into one another's file.
+    let beside = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
+    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+        // What went wrong is told already; a leftover that cannot be removed either adds nothing.
+        let _ = fs::remove_file(&beside);
+    })
+}
+
+/// A name that is safe as one part of a path, whatever somebody called a scenario.
+pub(crate) fn safe_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = name.chars().map(safe).collect();
+    match name.trim_matches(['.', '-']) {
+        "" => "scenario".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_name;
+
+    #[test]
+    fn names_of_scenarios_lead_nowhere_else() {
+        for (name, safe) in
+            [("bookinfo", "bookinfo"), ("../etc", "etc"), ("a b/c", "a-b-c"), ("..", "scenario"), ("v1.2", "v1.2")]
+        {
+            assert_eq!(safe_name(name), safe);
+        }
+    }
+}

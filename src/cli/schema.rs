@@ -1,0 +1,28 @@
+//! `meshsim schema`: JSON Schemas, for editors and for tools that read results.
+
+use super::context::Context;
+use super::exit::{Exit, Outcome};
+
+/// Print a JSON Schema
+#[derive(Debug, clap::Args)]
+pub(crate) struct SchemaArgs {
+    /// What it describes
+    #[arg(value_enum, value_name = "OF")]
+    of: Schema,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Schema {
+    /// Scenario files
+    Scenario,
+}
+
+/// Runs `meshsim schema`.
+pub(crate) fn run(args: &SchemaArgs, cx: &mut Context) -> Outcome {
+    let schema = match args.of {
+        Schema::Scenario => meshsim::scenario::schema(),
+    };
+    cx.print(&format!("{schema:#}\n"))?;
+    Ok(Exit::Good)
+}

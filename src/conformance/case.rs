@@ -1,0 +1,229 @@
+//! One case, as it is written.
+
+use serde_json::{Map, Value as Json};
+
+use crate::diagnostic::Diagnostic;
+use crate::mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxyKind, ProxySelection, ProxySpec, compile};
+use crate::resource;
+use crate::routing::{ClientTls, Dial, Inside, Opening, Request, Scheme};
+use crate::source::Sources;
+use crate::yaml::{Limits, Node, Value, parse};
+
+/// A case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Case {
+    /// The folder it lies in.
+    pub group: String,
+    /// Name of the file without extension.
+    pub name: String,
+    /// What it shows.
+    pub rule: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Configuration, as a user would write it.
+    pub config: String,
+    /// Mesh configuration beside it; empty if there is none.
+    pub mesh_config: Json,
+    /// What runs.
+    pub endpoints: Vec<DescribedEndpoints>,
+    /// Who sends, by name.
+    pub proxies: Vec<ProxySpec>,
+    /// What is sent.
+    pub requests: Vec<CaseRequest>,
+    /// What was measured.
+    pub expect: Json,
+}
+
+/// One request of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseRequest {
+    /// Name.
+    pub id: String,
+    /// The proxy that sends it.
+    pub from: String,
+    /// What is dialled.
+    pub dial: Dial,
+    /// What is sent over HTTP.
+    pub request: Request,
+}
+
+/// Why a text is no case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CaseError(String);
+
+impl Case {
+    /// Reads a case.
+    ///
+    /// # Errors
+    /// The text is not YAML, or not the record of a case.
+    pub fn parse(group: &str, name: &str, text: &str) -> Result<Self, CaseError> {
+        let mut sources = Sources::new();
+        let file = sources.add(format!("{group}/{name}.yaml"), text);
+        let (documents, _) = parse(&sources, file, Limits::default());
+        let root = documents.first().map(|document| json(&document.root));
+        let Some(root @ Json::Object(_)) = root else {
+            return Err(CaseError("not a mapping in YAML".to_owned()));
+        };
+        let list = |key: &str| root[key].as_array().map_or(&[][..], Vec::as_slice);
+        let requests = list("requests").iter().map(request).collect::<Option<Vec<_>>>();
+        Ok(Case {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            rule: text_of(&root["rule"]),
+            tags: list("tags").iter().map(text_of).collect(),
+            config: text_of(&root["config"]),
+            mesh_config: root["meshConfig"].clone(),
+            endpoints: list("endpoints").iter().map(endpoints).collect(),
+            proxies: root["proxies"].as_object().map_or_else(Vec::new, |all| all.iter().map(proxy).collect()),
+            requests: requests.ok_or_else(|| CaseError("a request without `id`".to_owned()))?,
+            expect: root["expect"].clone(),
+        })
+    }
+
+    /// The mesh that the configuration makes, and the findings on the way.
+    #[must_use]
+    pub fn mesh(&self) -> (Mesh, Vec<Diagnostic>) {
+        let mut sources = Sources::new();
+        let file = sources.add("config.yaml", self.config.as_str());
+        let (documents, mut findings) = parse(&sources, file, Limits::default());
+        let (mut objects, decoded) = resource::decode(&documents, "default");
+        findings.extend(decoded);
+        if self.mesh_config.is_object() {
+            // JSON is YAML.
+            let file = sources.add("mesh.yaml", self.mesh_config.to_string());
+            let (config, more) = resource::decode_mesh_config(&parse(&sources, file, Limits::default()).0);
+            findings.extend(more);
+            objects.mesh_config = config.or(objects.mesh_config);
+        }
+        let options = CompileOptions {
+            proxies: ProxySelection::Described(self.proxies.clone()),
+            endpoints: self.endpoints.clone(),
+            ..CompileOptions::default()
+        };
+        let (mesh, compiled) = compile(&objects, &options);
+        findings.extend(compiled);
+        (mesh, findings)
+    }
+}
+
+/// A tree of YAML as JSON: what a record is, once nobody asks for places any more.
+#[must_use]
+pub(super) fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value, _) => Json::Bool(*value),
+        Value::Int(value, _) => Json::from(*value),
+        Value::Float(value, _) => Json::from(*value),
+        Value::Str(text) => Json::from(text.as_str()),
+        Value::Seq(items) => items.iter().map(json).collect(),
+        Value::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.value.clone(), json(value))).collect()),
+    }
+}
+
+/// A scalar as text; nothing for anything else.
+fn text_of(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => number.to_string(),
+        Json::Bool(value) => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn number<T: TryFrom<u64>>(value: &Json) -> Option<T> {
+    T::try_from(value.as_u64()?).ok()
+}
+
+fn labels(value: &Json) -> Vec<(String, String)> {
+    let mut all: Vec<_> = value
+        .as_object()
+        .map_or_else(Vec::new, |labels| labels.iter().map(|(key, value)| (key.clone(), text_of(value))).collect());
+    all.sort();
+    all
+}
+
+fn endpoints(value: &Json) -> DescribedEndpoints {
+    let ips: Vec<String> = value["ips"].as_array().map_or_else(Vec::new, |ips| ips.iter().map(text_of).collect());
+    DescribedEndpoints {
+        service: text_of(&value["service"]),
+        labels: labels(&value["labels"]),
+        count: number(&value["count"]).unwrap_or_else(|| u32::try_from(ips.len()).unwrap_or(u32::MAX).max(1)),
+        port: number(&value["port"]).unwrap_or(0),
+        locality: text_of(&value["locality"]),
+        ready: value["ready"].as_bool().unwrap_or(true),
+        ips,
+    }
+}
+
+fn proxy((name, value): (&String, &Json)) -> ProxySpec {
+    let labels = labels(&value["labels"]);
+    ProxySpec {
+        name: name.clone(),
+        kind: if value["kind"] == "gateway" { ProxyKind::Gateway } else { ProxyKind::Sidecar },
+        namespace: value["namespace"].as_str().unwrap_or("default").to_owned(),
+        locality: locality(&labels),
+        labels,
+        service_account: String::new(),
+    }
+}
+
+/// `region/zone/subzone` from the topology labels.
+fn locality(labels: &[(String, String)]) -> String {
+    let label = |key: &str| labels.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value.as_str());
+    let parts =
+        [label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"), label("topology.istio.io/subzone")];
+    parts.join("/").trim_end_matches('/').to_owned()
+}
+
+fn request(value: &Json) -> Option<CaseRequest> {
+    let tls = value["tls"].as_object().map(client_tls);
+    let inside = match &value["tcp"] {
+        Json::String(word) if word == "silent" => Inside::Silence,
+        Json::Bool(true) if is_http(&value["payload"]) => Inside::Http,
+        Json::Bool(true) => Inside::Bytes,
+        _ => Inside::Http,
+    };
+    let opening = match tls.clone() {
+        Some(tls) => Opening::Tls(ClientTls { inside, ..tls }),
+        None => Opening::Clear(inside),
+    };
+    Some(CaseRequest {
+        id: value["id"].as_str()?.to_owned(),
+        from: text_of(&value["from"]),
+        dial: Dial { port: number(&value["port"]).unwrap_or(80), address: value["ip"].as_str().map(str::to_owned), opening },
+        request: Request {
+            method: value["method"].as_str().unwrap_or("GET").to_owned(),
+            scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
+            authority: text_of(&value["authority"]),
+            path: value["path"].as_str().unwrap_or("/").to_owned(),
+            headers: headers(&value["headers"]),
+        },
+    })
+}
+
+/// Whether bytes that are sent as they are happen to be an HTTP request.
+fn is_http(payload: &Json) -> bool {
+    payload.as_str().is_some_and(|text| text.contains(" HTTP/1."))
+}
+
+fn client_tls(fields: &Map<String, Json>) -> ClientTls {
+    let field = |key: &str| fields.get(key).unwrap_or(&Json::Null);
+    ClientTls {
+        server_name: field("sni").as_str().map(str::to_owned),
+        alpn: field("alpn").as_array().map_or_else(Vec::new, |all| all.iter().map(text_of).collect()),
+        certificate: *field("cert") == Json::Bool(true),
+        at_most_1_2: text_of(field("max")) == "1.2",
+        inside: Inside::Http,
+    }
+}
+
+/// A mapping, or a list of pairs where order or repetition matters.
+fn headers(value: &Json) -> Vec<(String, String)> {
+    let line = |name: &str, value: &Json| (name.to_ascii_lowercase(), text_of(value).trim().to_owned());
+    match value {
+        Json::Object(all) => all.iter().map(|(name, value)| line(name, value)).collect(),
+        Json::Array(all) => all.iter().map(|pair| line(&text_of(&pair[0]), &pair[1])).collect(),
+        _ => Vec::new(),
+    }
+}

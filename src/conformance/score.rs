@@ -1,0 +1,268 @@
+//! Runs a case and counts what agrees.
+
+use indexmap::IndexMap;
+use serde_json::{Value as Json, json};
+
+use super::answer::{Answer, answer};
+use super::case::{Case, CaseRequest};
+use super::difference::{Difference, first, first_in_sets};
+use super::policy::effective_policy;
+use crate::diagnostic::{Code, Diagnostic, ObjectRef};
+use crate::mesh::Mesh;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Aspect {
+    /// Requests.
+    Requests,
+    /// Effective cluster settings.
+    Policies,
+    /// Verdicts of validation.
+    Verdicts,
+    /// Findings of `istioctl analyze`.
+    Findings,
+}
+
+impl Aspect {
+    /// All of them, in the order they are reported.
+    pub const ALL: [Aspect; 4] = [Aspect::Requests, Aspect::Policies, Aspect::Verdicts, Aspect::Findings];
+
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Aspect::Requests => "requests",
+            Aspect::Policies => "policies",
+            Aspect::Verdicts => "verdicts",
+            Aspect::Findings => "findings",
+        }
+    }
+}
+
+/// How many agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// That agree.
+    pub agree: usize,
+    /// That were compared.
+    pub total: usize,
+}
+
+impl Tally {
+    fn count(&mut self, agrees: bool) {
+        self.total += 1;
+        self.agree += usize::from(agrees);
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.agree += other.agree;
+        self.total += other.total;
+    }
+}
+
+/// One thing that does not agree.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disagreement {
+    /// What was compared.
+    pub aspect: Aspect,
+    /// Group of the case.
+    pub group: String,
+    /// The case.
+    pub case: String,
+    /// Request, proxy and cluster, or object.
+    pub item: String,
+    /// The first differing field.
+    pub difference: Difference,
+}
+
+/// The result of one or more cases.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Score {
+    /// Tallies by group; in the order of [`Aspect::ALL`].
+    pub groups: IndexMap<String, [Tally; 4]>,
+    /// Requests of kinds that are not answered yet, by group.
+    pub unanswered: IndexMap<String, usize>,
+    /// What does not agree, in the order of cases.
+    pub disagreements: Vec<Disagreement>,
+}
+
+impl Score {
+    /// The sum over all groups.
+    #[must_use]
+    pub fn total(&self, aspect: Aspect) -> Tally {
+        let mut sum = Tally::default();
+        self.groups.values().for_each(|tallies| sum += tallies[aspect as usize]);
+        sum
+    }
+
+    /// Whether everything agrees.
+    #[must_use]
+    pub fn is_perfect(&self) -> bool {
+        self.disagreements.is_empty()
+    }
+
+    /// Adds the result of further cases.
+    pub fn add(&mut self, other: Score) {
+        for (group, tallies) in other.groups {
+            let sums = self.groups.entry(group).or_default();
+            sums.iter_mut().zip(tallies).for_each(|(sum, tally)| *sum += tally);
+        }
+        for (group, count) in other.unanswered {
+            *self.unanswered.entry(group).or_default() += count;
+        }
+        self.disagreements.extend(other.disagreements);
+    }
+
+    fn count(&mut self, case: &Case, aspect: Aspect, item: &str, difference: Option<Difference>) {
+        self.groups.entry(case.group.clone()).or_default()[aspect as usize].count(difference.is_none());
+        if let Some(difference) = difference {
+            self.disagreements.push(Disagreement {
+                aspect,
+                group: case.group.clone(),
+                case: case.name.clone(),
+                item: item.to_owned(),
+                difference,
+            });
+        }
+    }
+}
+
+/// Groups whose requests ask for parts that this program does not have yet.
+const UNANSWERED: &[&str] = &["authz", "timed"];
+
+/// Runs one case. `aspects` says what is compared.
+#[must_use]
+pub fn run(case: &Case, aspects: &[Aspect]) -> Score {
+    let mut score = Score::default();
+    let (mesh, findings) = case.mesh();
+    score.groups.entry(case.group.clone()).or_default();
+    for aspect in aspects {
+        match aspect {
+            Aspect::Requests => requests(case, &mesh, &mut score),
+            Aspect::Policies => policies(case, &mesh, &mut score),
+            Aspect::Verdicts => verdicts(case, &findings, &mut score),
+            Aspect::Findings => analyzer_findings(case, &findings, &mut score),
+        }
+    }
+    score
+}
+
+fn requests(case: &Case, mesh: &Mesh, score: &mut Score) {
+    let Some(expected) = case.expect["requests"].as_object() else { return };
+    if UNANSWERED.contains(&case.group.as_str()) {
+        *score.unanswered.entry(case.group.clone()).or_default() += expected.len();
+        return;
+    }
+    for (id, record) in expected {
+        let difference = match case.requests.iter().find(|request| request.id == *id) {
+            Some(asked) => request_difference(mesh, asked, record),
+            None => Some(Difference::new("id", Some(&json!(id)), None)),
+        };
+        score.count(case, Aspect::Requests, id, difference);
+    }
+}
+
+fn request_difference(mesh: &Mesh, asked: &CaseRequest, record: &Json) -> Option<Difference> {
+    let Some(proxy) = mesh.proxy_named(&asked.from) else {
+        return Some(Difference::new("from", Some(&json!(asked.from)), None));
+    };
+    let ours = answer(mesh, proxy, asked);
+    let (expected, seen) = without_outcomes(record);
+    first("", &normal(&expected), &normal(&ours.record)).or_else(|| outcomes_difference(&seen, &ours))
+}
+
+/// An outcome rarer than this need not have been seen in the hundreds of tries of a record.
+const SEEN_FOR_SURE: f64 = 0.02;
+
+fn outcomes_difference(seen: &[Json], ours: &Answer) -> Option<Difference> {
+    let records: Vec<Json> = ours.outcomes.iter().map(|(record, _)| record.clone()).collect();
+    first_in_sets("outcomes", seen, &records, |index| ours.outcomes[index].1.as_f64() < SEEN_FOR_SURE)
+}
+
+fn without_outcomes(record: &Json) -> (Json, Vec<Json>) {
+    let mut rest = record.clone();
+    let outcomes = rest.as_object_mut().and_then(|fields| fields.shift_remove("outcomes"));
+    (rest, outcomes.and_then(|outcomes| outcomes.as_array().cloned()).unwrap_or_default())
+}
+
+/// What tells nothing apart is made equal: `reset` and `closed` differ by unread bytes only, a lone
+/// cluster may stand for its list, what the client saw on the wire is no decision, and a fault
+/// without percentage never fires, as one of 0 % does.
+fn normal(record: &Json) -> Json {
+    let mut record = record.clone();
+    let Some(fields) = record.as_object_mut() else { return record };
+    if fields.shift_remove("reset").is_some() {
+        fields.insert("closed".to_owned(), json!(true));
+    }
+    for wire in ["client_sees", "answer"] {
+        fields.shift_remove(wire);
+    }
+    if let Some(Json::String(cluster)) = fields.get("tcp") {
+        let clusters = json!({"clusters": {cluster: 100}});
+        fields.insert("tcp".to_owned(), clusters);
+    }
+    for part in ["delay", "abort"] {
+        if let Some(share) = fields.get_mut("fault").and_then(|fault| fault.get_mut(part)?.get_mut("per_million"))
+            && share.is_null()
+        {
+            *share = json!(0);
+        }
+    }
+    record
+}
+
+fn policies(case: &Case, mesh: &Mesh, score: &mut Score) {
+    let Some(expected) = case.expect["policies"].as_object() else { return };
+    for (proxy, clusters) in expected {
+        for (cluster, record) in clusters.as_object().into_iter().flatten() {
+            let ours =
+                mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, &mesh.proxies[id.index()], cluster));
+            score.count(case, Aspect::Policies, &format!("{proxy} {cluster}"), first("", record, &ours));
+        }
+    }
+}
+
+fn verdicts(case: &Case, findings: &[Diagnostic], score: &mut Score) {
+    let expected = case.expect["validation"].as_array().map_or(&[][..], Vec::as_slice);
+    for entry in expected {
+        let object = entry["object"].as_str().unwrap_or_default();
+        let ours = json!(verdict(object, findings));
+        score.count(case, Aspect::Verdicts, object, first("verdict", &entry["verdict"], &ours));
+    }
+}
+
+/// What admission says about an object, as far as the findings tell.
+fn verdict(object: &str, findings: &[Diagnostic]) -> &'static str {
+    let codes = || findings.iter().filter(|f| names(f.object.as_ref(), object)).map(|finding| finding.code);
+    match () {
+        () if codes().any(|code| code == Code::RejectedObject) => "rejected",
+        () if codes().any(|code| matches!(code, Code::WrongType | Code::MissingField | Code::InvalidValue)) => "schema",
+        () if codes().any(|code| code == Code::UnknownField) => "unknown-field",
+        () => "ok",
+    }
+}
+
+fn names(found: Option<&ObjectRef>, wanted: &str) -> bool {
+    let Some(found) = found else { return false };
+    let parts: Vec<&str> = wanted.split('/').collect();
+    match parts.as_slice() {
+        [kind, name] => found.kind == *kind && found.name == *name,
+        [kind, namespace, name] => found.kind == *kind && found.namespace == *namespace && found.name == *name,
+        _ => false,
+    }
+}
+
+fn analyzer_findings(case: &Case, findings: &[Diagnostic], score: &mut Score) {
+    if case.tags.iter().any(|tag| tag == "false-alarm") {
+        return;
+    }
+    let key = if case.expect["istio_analyzers"].is_array() { "istio_analyzers" } else { "istioctl_analyze" };
+    for entry in case.expect[key].as_array().map_or(&[][..], Vec::as_slice) {
+        let (code, object) = (entry["code"].as_str().unwrap_or_default(), entry["object"].as_str().unwrap_or_default());
+        let matched = findings.iter().any(|f| f.code.ist().contains(&code) && names(f.object.as_ref(), object));
+        let difference = (!matched).then(|| Difference::new(code, Some(&entry["object"]), None));
+        score.count(case, Aspect::Findings, object, difference);
+    }
+}
