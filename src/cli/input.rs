@@ -17,8 +17,9 @@ use rustc_hash::FxHashMap;
 use super::context::Context;
 use super::exit::Stop;
 
-/// Larger files are refused: their documents would not fit into the memory of a build machine.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Larger files are refused. 100 MB of VirtualServices take 5.4 GB and 18 s with all their findings;
+/// more would end in the memory of a build machine instead of in a message.
+const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
 
