@@ -40,16 +40,17 @@ pub struct Proxy {
     pub spec: ProxySpec,
     /// The workload it belongs to; `None` if it was only described.
     pub workload: Option<WorkloadId>,
-    /// Outbound listeners of a sidecar, all listeners of a gateway.
-    pub listeners: Vec<Listener>,
-    /// Route tables.
-    pub route_tables: Vec<RouteTable>,
+    /// Outbound listeners of a sidecar, all listeners of a gateway; shared by proxies that have the
+    /// same.
+    pub listeners: Arc<[Listener]>,
+    /// Route tables; shared likewise.
+    pub route_tables: Arc<[RouteTable]>,
     /// Clusters, sorted by name; shared by proxies that have the same.
     pub clusters: Vec<Arc<Cluster>>,
     /// Where a sidecar sends bytes that no listener takes.
     pub fallback: Option<ClusterRef>,
     /// Names and addresses that clients may dial, with the address they resolve to; sorted by name.
-    pub dns: Vec<(String, String)>,
+    pub dns: Arc<[(String, String)]>,
 }
 
 /// A listener.

@@ -73,7 +73,7 @@ fn gaps(cluster: &Cluster) -> impl Iterator<Item = Gap> {
 }
 
 fn routes(mesh: &Mesh, say: &mut Say<'_>) {
-    let tables = mesh.proxies.iter().flat_map(|proxy| &proxy.route_tables);
+    let tables = mesh.proxies.iter().flat_map(|proxy| proxy.route_tables.iter());
     for route in tables.flat_map(|table| &table.virtual_hosts).flat_map(|host| &host.routes) {
         let Action::Forward(forward) = &route.action else { continue };
         if forward.retries.as_ref().is_some_and(|retries| retries.retry_remote_localities) {

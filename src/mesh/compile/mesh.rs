@@ -3,7 +3,7 @@
 use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::model::Model;
-use super::proxy_routing;
+use super::proxy_routing::RoutingBuilder;
 use super::references;
 use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
@@ -95,9 +95,10 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
     let mut clusters = ClusterBuilder::new(&model);
+    let mut routing = RoutingBuilder::new(&model);
     let mut proxies = Vec::new();
     for (spec, workload) in &specs {
-        proxies.push(proxy(&scopes.view(spec), *workload, &mut clusters, &mut diagnostics));
+        proxies.push(proxy(&scopes.view(spec), *workload, &mut clusters, &mut routing, &mut diagnostics));
     }
     let Model { registry, .. } = model;
     let mesh = Mesh {
@@ -115,11 +116,12 @@ fn proxy<'a>(
     view: &ProxyView<'a>,
     workload: Option<WorkloadId>,
     clusters: &mut ClusterBuilder<'a>,
+    routing: &mut RoutingBuilder<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Proxy {
     let clusters = clusters.clusters(view);
     let names = ClusterNames::new(clusters.iter().map(|cluster| cluster.name.as_str()));
-    let routing = proxy_routing::routing(view, &names, diagnostics);
+    let routing = routing.routing(view, &names, diagnostics);
     Proxy {
         spec: view.spec.clone(),
         workload,

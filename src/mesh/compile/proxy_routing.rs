@@ -1,46 +1,78 @@
 //! Listeners and route tables of one proxy.
 
-use indexmap::IndexMap;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
 
+use indexmap::IndexMap;
+use rustc_hash::FxHashMap;
+
+use super::clusters::{BLACK_HOLE, PASSTHROUGH};
 use super::context::selects;
 use super::gateway_listeners::{self, GatewayScope};
 use super::gateway_routes;
 use super::gateway_servers::{GatewayService, Merged};
 use super::l4_routes::L4Scope;
+use super::model::Model;
 use super::protocol;
 use super::routes::{self, ClusterNames, RouteScope, SeenService, UnknownHosts};
 use super::sidecar_listeners::{OwnPort, SidecarListeners};
 use super::sidecar_routes::{self, EgressScope, HostOwners};
 use super::visibility::{EgressListener, ProxyView};
 use super::{hash_policies, names};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::proxy::Listener;
 use crate::mesh::registry::{Service, TargetPort};
-use crate::mesh::route::{ClusterRef, RouteTable, VirtualHost};
+use crate::mesh::route::{ClusterRef, HashPolicy, RouteTable, VirtualHost};
 use crate::mesh::{ProxyKind, RouteTableId};
 
-/// The cluster that leads to the address that was dialled.
-pub(super) const PASSTHROUGH_CLUSTER: &str = "PassthroughCluster";
-
-/// The cluster without endpoints.
-pub(super) const BLACK_HOLE_CLUSTER: &str = "BlackHoleCluster";
-
 /// What a proxy listens on and how it routes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Routing {
-    pub(super) listeners: Vec<Listener>,
-    /// Listeners that the proxy refuses to load.
-    pub(super) rejected_listeners: Vec<Listener>,
-    pub(super) route_tables: Vec<RouteTable>,
+    pub(super) listeners: Arc<[Listener]>,
+    pub(super) route_tables: Arc<[RouteTable]>,
     pub(super) fallback: Option<ClusterRef>,
-    pub(super) dns: Vec<(String, String)>,
+    pub(super) dns: Arc<[(String, String)]>,
 }
 
-/// Routes one proxy. `clusters` are the names of its clusters, in order.
-pub(super) fn routing(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<Diagnostic>) -> Routing {
-    match view.spec.kind {
-        ProxyKind::Sidecar => sidecar(view, clusters),
-        ProxyKind::Gateway => gateway(view, clusters, diagnostics),
+/// Makes routing, and makes it only once for all sidecars that get the same.
+pub(super) struct RoutingBuilder<'m> {
+    /// Keys of labels on which the rules for a client depend; `None` if any label may matter.
+    label_keys: Option<BTreeSet<&'m str>>,
+    known: FxHashMap<(usize, Vec<(String, String)>), Routing>,
+}
+
+impl<'m> RoutingBuilder<'m> {
+    pub(super) fn new(model: &'m Model<'_>) -> Self {
+        // A DestinationRule for some clients decides what their routes hash.
+        let selects_clients = model.cx.destination_rules.iter().any(|item| item.spec.workload_selector.is_some());
+        let mut keys = BTreeSet::new();
+        for vs in model.virtual_services.all() {
+            let http = vs.http.iter().flat_map(|rule| &rule.spec.matches).map(|block| &block.source_labels);
+            let tls = vs.tls.iter().flat_map(|rule| &rule.matches).map(|block| &block.source_labels);
+            let tcp = vs.tcp.iter().flat_map(|rule| &rule.matches).map(|block| &block.source_labels);
+            keys.extend(http.chain(tls).chain(tcp).flat_map(|labels| labels.iter().map(|(key, _)| key)));
+        }
+        RoutingBuilder { label_keys: (!selects_clients).then_some(keys), known: FxHashMap::default() }
+    }
+
+    /// The routing of a proxy. `clusters` are the names of its clusters, in order; proxies with the
+    /// same view have the same.
+    pub(super) fn routing(
+        &mut self,
+        view: &ProxyView<'_>,
+        clusters: &ClusterNames,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Routing {
+        if view.spec.kind == ProxyKind::Gateway {
+            return gateway(view, clusters, diagnostics);
+        }
+        let matters = |key: &str| self.label_keys.as_ref().is_none_or(|keys| keys.contains(key));
+        let labels = view.spec.labels.iter().filter(|(key, _)| matters(key)).cloned().collect();
+        // Views live as long as the model, so that their addresses tell them apart.
+        let key = (Arc::as_ptr(&view.scope).addr(), labels);
+        self.known.entry(key).or_insert_with(|| sidecar(view, clusters, diagnostics)).clone()
     }
 }
 
@@ -63,92 +95,124 @@ impl<'t> Tables<'t> {
         RouteTableId::new(index)
     }
 
-    fn finish(self) -> Vec<RouteTable> {
+    fn finish(self) -> Arc<[RouteTable]> {
         self.made.into_values().collect()
     }
 }
 
-fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames) -> Routing {
-    let model = view.model;
-    let cx = &model.cx;
-    let hash = |host: &str, subset: &str, port| hash_policies::of_destination(view, host, subset, port);
-    let service_hash = |host: &str, port| hash_policies::of_service(view, host, port);
-    // Replaced for every port by what is seen there.
-    let nothing = |_: &str| None;
-    let scope = RouteScope { service: &nothing, hash: &hash, ..route_scope(view, clusters, &hash, &nothing) };
-    let owners: Vec<HostOwners> =
-        view.scope.listeners.iter().map(|listener| HostOwners::new(&listener.virtual_services)).collect();
-    let egress = |index: usize, listener: &'_ EgressListener<'_>| {
-        let _ = listener;
-        let listener = &view.scope.listeners[index];
-        EgressScope {
+/// What a sidecar's egress listeners let through, one scope for each.
+fn egress_scopes<'s>(
+    view: &'s ProxyView<'_>,
+    owners: &'s [HostOwners],
+    service_hash: &'s dyn Fn(&str, u16) -> Option<HashPolicy>,
+) -> Vec<EgressScope<'s>> {
+    let listeners = view.scope.listeners.iter().zip(owners);
+    listeners
+        .map(|(listener, owners)| EgressScope {
             services: &listener.services,
             virtual_services: &listener.virtual_services,
-            owners: &owners[index],
-            registry: &model.registry,
-            service_hash: &service_hash,
-            cluster_domain: &cx.options.cluster_domain,
-        }
-    };
-    let unknown = unknown_destinations(view);
-    let of_port = |port: u16| -> Vec<VirtualHost> {
-        let position = view.scope.listeners.iter().position(|listener| listener.port.is_none_or(|own| own == port));
-        position.map_or_else(Vec::new, |index| {
-            sidecar_routes::virtual_hosts(port, egress(index, &view.scope.listeners[index]), &scope)
+            owners,
+            registry: &view.model.registry,
+            service_hash,
+            cluster_domain: &view.model.cx.options.cluster_domain,
         })
+        .collect()
+}
+
+fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<Diagnostic>) -> Routing {
+    let model = view.model;
+    let hash = |host: &str, subset: &str, port| hash_policies::of_destination(view, host, subset, port);
+    let service_hash = |host: &str, port| hash_policies::of_service(view, host, port);
+    let seen = |host: &str| seen_service(view, host);
+    // Services are looked up anew for every port, among those that have it.
+    let scope = route_scope(view, clusters, &hash, &seen);
+    let owners: Vec<HostOwners> =
+        view.scope.listeners.iter().map(|listener| HostOwners::new(&listener.virtual_services)).collect();
+    let egress = egress_scopes(view, &owners, &service_hash);
+    let unknown = unknown_destinations(view);
+
+    let by_port: RefCell<FxHashMap<u16, Rc<Vec<VirtualHost>>>> = RefCell::default();
+    let virtual_hosts = |port: u16| -> Rc<Vec<VirtualHost>> {
+        if let Some(known) = by_port.borrow().get(&port) {
+            return Rc::clone(known);
+        }
+        let responsible = view.scope.listeners.iter().position(|listener| listener.port.is_none_or(|own| own == port));
+        let made = responsible.map_or_else(Vec::new, |index| sidecar_routes::virtual_hosts(port, egress[index], &scope));
+        let made = Rc::new(made);
+        by_port.borrow_mut().insert(port, Rc::clone(&made));
+        made
     };
     let make = |name: &str| -> RouteTable {
         let virtual_hosts = match name.rsplit_once(':') {
-            Some((host, port)) => sidecar_routes::sniffed_virtual_hosts(&of_port(port.parse().unwrap_or(0)), host),
+            Some((host, port)) => sidecar_routes::sniffed_virtual_hosts(&virtual_hosts(port.parse().unwrap_or(0)), host),
             None => {
-                let mut all = of_port(name.parse().unwrap_or(0));
-                all.push(routes::catch_all_virtual_host(unknown, &scope));
+                let mut all = virtual_hosts(name.parse().unwrap_or(0)).to_vec();
+                all.push(routes::catch_all_virtual_host(&unknown, &scope));
                 all
             }
         };
         RouteTable { name: name.to_owned(), virtual_hosts, ignore_port_in_host_matching: true }
     };
     let mut tables = Tables::new(&make);
-    let seen = |host: &str| seen_service(view, host);
+
     let l4 = l4_scope(view, clusters, &seen);
-    let fallback = clusters.named(match unknown {
-        UnknownHosts::Forward(cluster) => cluster.to_owned(),
-        UnknownHosts::Block => BLACK_HOLE_CLUSTER.to_owned(),
+    let fallback = clusters.named(match &unknown {
+        UnknownHosts::Forward(cluster) => cluster.clone(),
+        UnknownHosts::Block => BLACK_HOLE.to_owned(),
     });
     let pods = |host: &str, port: u16| pod_addresses(view, host, port);
     let mut listeners = SidecarListeners::new(fallback.clone(), &pods);
-    for (index, listener) in view.scope.listeners.iter().enumerate() {
-        let word = listener.spec.and_then(|spec| spec.port.as_ref()).and_then(|port| port.protocol.as_ref());
-        let own_port = listener.port.map(|number| OwnPort {
-            number,
-            protocol: protocol::of_word(word.map_or("", |word| word.value.as_str()), &cx.options.profile),
-        });
+    for (listener, egress) in view.scope.listeners.iter().zip(&egress) {
         let bind = listener.spec.and_then(|spec| spec.bind.as_ref()).map(|bind| bind.value.as_str());
-        listeners
-            .add(egress(index, listener), own_port.as_ref(), bind.filter(|b| !b.is_empty()), &l4, &mut |name| tables.id(name));
+        let own_port = own_port(view, listener);
+        listeners.add(*egress, own_port.as_ref(), bind.filter(|bind| !bind.is_empty()), &l4, &mut |name| tables.id(name));
     }
-    let (listeners, rejected_listeners) = listeners.finish();
+    let (listeners, refused) = listeners.finish();
+    report_refused(&refused, diagnostics);
     Routing {
-        listeners,
-        rejected_listeners,
+        listeners: listeners.into(),
         route_tables: tables.finish(),
         fallback: Some(fallback),
-        dns: names::addresses(&model.registry, &view.spec.namespace, &cx.options.cluster_domain),
+        dns: names::addresses(&model.registry, &view.spec.namespace, &model.cx.options.cluster_domain).into(),
     }
 }
 
+/// The port that an egress listener of a Sidecar names.
+fn own_port(view: &ProxyView<'_>, listener: &EgressListener<'_>) -> Option<OwnPort> {
+    let word = listener.spec.and_then(|spec| spec.port.as_ref()).and_then(|port| port.protocol.as_ref());
+    let protocol = protocol::of_word(word.map_or("", |word| word.value.as_str()), &view.model.cx.options.profile);
+    listener.port.map(|number| OwnPort { number, protocol })
+}
+
 /// Where a sidecar sends what it has no route for.
-fn unknown_destinations<'a>(view: &ProxyView<'a>) -> UnknownHosts<'a> {
+fn unknown_destinations(view: &ProxyView<'_>) -> UnknownHosts {
     if view.is_registry_only() {
         return UnknownHosts::Block;
     }
-    UnknownHosts::Forward(PASSTHROUGH_CLUSTER)
+    let own = view.scope.sidecar.and_then(|item| item.spec.outbound_traffic_policy.as_ref());
+    let proxy = own.and_then(|policy| policy.egress_proxy.as_ref());
+    UnknownHosts::Forward(proxy.map_or_else(|| PASSTHROUGH.to_owned(), |proxy| routes::destination_cluster(proxy, None, 0)))
+}
+
+/// Listeners that Envoy does not load because two of their filter chains are the same.
+fn report_refused(listeners: &[Listener], diagnostics: &mut Vec<Diagnostic>) {
+    for listener in listeners {
+        let finding = Diagnostic::new(
+            Code::RefusedListener,
+            format!("the proxy refuses listener `{}`: two of its filter chains match the same connections", listener.name),
+        )
+        .at(listener.origin.span)
+        .effect("connections to this address and port are treated as if nothing were configured for them");
+        if !diagnostics.contains(&finding) {
+            diagnostics.push(finding);
+        }
+    }
 }
 
 fn route_scope<'s>(
     view: &'s ProxyView<'_>,
     clusters: &'s ClusterNames,
-    hash: &'s dyn Fn(&str, &str, Option<u16>) -> Option<crate::mesh::route::HashPolicy>,
+    hash: &'s dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>,
     service: &'s dyn Fn(&str) -> Option<SeenService>,
 ) -> RouteScope<'s> {
     let cx = &view.model.cx;
@@ -229,8 +293,9 @@ fn gateway(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<
         subsets: &subsets,
         l4: l4_scope(view, clusters, &seen),
     };
-    let (listeners, rejected_listeners) = gateway_listeners::listeners(&merged, gateway_scope, &mut |name| tables.id(name));
-    Routing { listeners, rejected_listeners, route_tables: tables.finish(), fallback: None, dns: Vec::new() }
+    let (listeners, refused) = gateway_listeners::listeners(&merged, gateway_scope, &mut |name| tables.id(name));
+    report_refused(&refused, diagnostics);
+    Routing { listeners: listeners.into(), route_tables: tables.finish(), fallback: None, dns: Arc::default() }
 }
 
 /// The services that lead to a gateway: those of its namespace that select it.

@@ -66,7 +66,6 @@ fn resolve(cx: &Context<'_>, item: &Item<'_, networking::VirtualService>) -> Vir
     if gateways.is_empty() {
         gateways.push(MESH_GATEWAY.to_owned());
     }
-    gateways.dedup();
     let mut tls = spec.tls.clone();
     for rule in &mut tls {
         rule.matches.iter_mut().for_each(|block| resolve_gateways(&mut block.gateways, namespace));

@@ -129,17 +129,11 @@ impl Audience {
             match target.as_str() {
                 "~" => {}
                 target if target == "." || target == own_namespace => {
-                    push_once(self.private.entry(own_namespace.to_owned()).or_default(), index);
+                    self.private.entry(own_namespace.to_owned()).or_default().push(index);
                 }
-                target => push_once(self.exported.entry(target.to_owned()).or_default(), index),
+                target => self.exported.entry(target.to_owned()).or_default().push(index),
             }
         }
-    }
-}
-
-fn push_once(list: &mut Vec<usize>, index: usize) {
-    if list.last() != Some(&index) {
-        list.push(index);
     }
 }
 

@@ -57,7 +57,13 @@ pub(super) struct Referrer<'a> {
 
 /// A mistake for which the whole route is left out.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) Diagnostic);
+pub(super) struct Refused(pub(super) Box<Diagnostic>);
+
+impl From<Diagnostic> for Refused {
+    fn from(finding: Diagnostic) -> Self {
+        Refused(Box::new(finding))
+    }
+}
 
 /// The destination that a back end means. A back end that may not be used, or whose kind is unknown,
 /// is one without host, which answers 500.
@@ -74,7 +80,7 @@ pub(super) fn destination(
     if is_foreign && !referrer.is_mesh && !conversion.grants.allows(referrer.kind, referrer.namespace, namespace, name) {
         return Ok(nowhere);
     }
-    let refuse = |why: &str| Err(Refused(Diagnostic::new(Code::InvalidBackEnd, why.to_owned()).at(back_end.span)));
+    let refuse = |why: &str| Err(Refused::from(Diagnostic::new(Code::InvalidBackEnd, why.to_owned()).at(back_end.span)));
     let host = match (group, back_end.kind.as_ref().map_or("Service", |kind| kind.value.as_str())) {
         ("" | "core", "Service") | ("multicluster.x-k8s.io", "ServiceImport") if name.contains('.') => {
             return refuse("a back end is named by its Service, not by a host");

@@ -56,7 +56,7 @@ pub(super) fn back_end_headers(back_end: &BackendRef) -> Result<Option<Headers>,
 
 fn unsupported(kind: &str, span: Span) -> Refused {
     let message = format!("filter `{kind}` is not supported here");
-    Refused(Diagnostic::new(Code::InvalidBackEnd, message).at(span).effect("the whole route is left out"))
+    Refused::from(Diagnostic::new(Code::InvalidBackEnd, message).at(span).effect("the whole route is left out"))
 }
 
 fn request_headers(headers: &mut Option<Headers>, filter: &RouteFilter) {
@@ -147,7 +147,7 @@ fn mirror(
     if !back_ends::exists(&destination, conversion) {
         if referrer.kind == "GRPCRoute" {
             let message = "a mirror of a GRPCRoute needs a back end that exists and may be used";
-            return Err(Refused(Diagnostic::new(Code::InvalidBackEnd, message).at(back_end.span)));
+            return Err(Refused::from(Diagnostic::new(Code::InvalidBackEnd, message).at(back_end.span)));
         }
         return Ok(None);
     }

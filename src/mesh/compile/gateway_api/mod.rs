@@ -22,4 +22,4 @@ mod listeners;
 mod parents;
 mod virtual_hosts;
 
-pub(super) use conversion::{Converted, convert};
+pub(super) use conversion::convert;

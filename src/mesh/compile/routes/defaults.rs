@@ -9,10 +9,10 @@ use crate::source::Span;
 use crate::time::Duration;
 
 /// Where a sidecar sends requests for unknown hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::mesh::compile) enum UnknownHosts<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::mesh::compile) enum UnknownHosts {
     /// To the address that was dialled, or to the cluster of an egress proxy.
-    Forward(&'a str),
+    Forward(String),
     /// Nowhere.
     Block,
 }
@@ -30,10 +30,10 @@ pub(in crate::mesh::compile) fn service_route(
 }
 
 /// The virtual host for hosts that no other one covers.
-pub(in crate::mesh::compile) fn catch_all_virtual_host(unknown: UnknownHosts<'_>, scope: &RouteScope<'_>) -> VirtualHost {
+pub(in crate::mesh::compile) fn catch_all_virtual_host(unknown: &UnknownHosts, scope: &RouteScope<'_>) -> VirtualHost {
     let origin = Origin::default();
     let (name, action) = match unknown {
-        UnknownHosts::Forward(cluster) => ("allow_any", Action::Forward(Box::new(forward(cluster.to_owned(), origin, scope)))),
+        UnknownHosts::Forward(cluster) => ("allow_any", Action::Forward(Box::new(forward(cluster.clone(), origin, scope)))),
         UnknownHosts::Block => {
             ("block_all", Action::Direct(DirectResponse { status: scope.profile.blocked_status, body: Vec::new() }))
         }
