@@ -3,7 +3,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::case::CaseRequest;
-use crate::mesh::route::{AbortStatus, Fault, Forward, HashPolicy, Mirror, PerMillion, RetryPolicy, Route};
+use crate::mesh::cluster::{Cluster, TlsMode, UpstreamTls};
+use crate::mesh::route::{AbortStatus, Fault, Forward, HashPolicy, Mirror, PerMillion, RetryPolicy};
 use crate::mesh::{Mesh, Proxy, ProxyId};
 use crate::routing::connection::{ClientTlsFate, EndReason, EndedConn, TcpConn};
 use crate::routing::{Conn, Forwarded, Headers, Outcome, Probability, Received, Selection, listen, outcomes, select_received};
@@ -27,10 +28,16 @@ pub fn answer(mesh: &Mesh, proxy: ProxyId, asked: &CaseRequest) -> Answer {
         Conn::Tcp(tcp) => forwarded_bytes(configured, &tcp),
         Conn::Ended(ended) => ended_connection(&ended),
         Conn::Http(http) => {
-            let record = match Received::new(configured.spec.kind, &asked.request) {
+            let mut record = match Received::new(configured.spec.kind, &asked.request) {
                 Ok(received) => routed(configured, select_received(configured, http.table, &received)),
                 Err(_) => json!({}),
             };
+            if http.terminated {
+                record["terminated"] = json!(true);
+            }
+            if let Some(protocol) = http.alpn {
+                record["alpn"] = json!(protocol);
+            }
             return Answer { record, outcomes: distinct(mesh, proxy, asked) };
         }
     };
@@ -54,7 +61,6 @@ fn routed(proxy: &Proxy, selection: Selection) -> Json {
     if let Some(fault) = &route.fault {
         record.insert("fault".to_owned(), fault_of(fault));
     }
-    let _: &Route = route;
     Json::Object(record)
 }
 
@@ -157,7 +163,32 @@ fn forwarded_bytes(proxy: &Proxy, tcp: &TcpConn<'_>) -> Json {
         Some(ClientTlsFate::Terminated) => record["terminated"] = json!(true),
         None => {}
     }
+    if let Some(tls) = tcp.legs.iter().find_map(|(cluster, _)| upstream_tls(&proxy.clusters[cluster.id?.index()])) {
+        record["upstream_tls"] = tls;
+    }
     record
+}
+
+/// TLS that the proxy adds towards the endpoints that take requests.
+fn upstream_tls(cluster: &Cluster) -> Option<Json> {
+    let (mode, sni) = match &cluster.tls {
+        UpstreamTls::Plaintext => return None,
+        UpstreamTls::Always { mode, sni, .. } => (*mode, sni.as_deref()),
+        UpstreamTls::Auto { sni } => {
+            cluster.endpoints().find(|endpoint| endpoint.healthy).filter(|endpoint| endpoint.mutual_tls)?;
+            (TlsMode::IstioMutual, Some(sni.as_str()))
+        }
+    };
+    let mode = match mode {
+        TlsMode::Simple => "simple",
+        TlsMode::Mutual => "mutual",
+        TlsMode::IstioMutual => "istio-mutual",
+    };
+    let mut record = json!({ "mode": mode });
+    if let Some(sni) = sni {
+        record["sni"] = json!(sni);
+    }
+    Some(record)
 }
 
 fn ended_connection(ended: &EndedConn<'_>) -> Json {
@@ -183,7 +214,7 @@ fn distinct(mesh: &Mesh, proxy: ProxyId, asked: &CaseRequest) -> Vec<(Json, Prob
     let by_chance = mirrors_by_chance(configured, asked);
     let mut distinct: Vec<(Json, Probability)> = Vec::new();
     for (outcome, probability) in all {
-        let record = outcome_of(&outcome, by_chance);
+        let record = outcome_of(configured, &outcome, by_chance);
         match distinct.iter_mut().find(|(known, _)| *known == record) {
             Some((_, sum)) => *sum = *sum + probability,
             None => distinct.push((record, probability)),
@@ -199,7 +230,7 @@ fn mirrors_by_chance(proxy: &Proxy, asked: &CaseRequest) -> bool {
     forward.is_some_and(|mirrors| mirrors.iter().any(|mirror| mirror.share < PerMillion::ALL))
 }
 
-fn outcome_of(outcome: &Outcome, mirrors_by_chance: bool) -> Json {
+fn outcome_of(proxy: &Proxy, outcome: &Outcome, mirrors_by_chance: bool) -> Json {
     let reply = &outcome.reply;
     let mut record = json!({
         "status": reply.status,
@@ -210,6 +241,9 @@ fn outcome_of(outcome: &Outcome, mirrors_by_chance: bool) -> Json {
         (Some(upstream), cluster) => {
             let mut seen = json!({"cluster": cluster, "method": upstream.method});
             copy_fields(upstream, &mut seen);
+            if let Some(tls) = cluster.as_ref().and_then(|name| upstream_tls(proxy.cluster(name)?.1)) {
+                seen["tls"] = tls;
+            }
             record["upstream"] = seen;
         }
         (None, Some(cluster)) => record["cluster"] = json!(cluster),

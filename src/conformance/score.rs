@@ -157,20 +157,49 @@ fn requests(case: &Case, mesh: &Mesh, score: &mut Score) {
     }
     for (id, record) in expected {
         let difference = match case.requests.iter().find(|request| request.id == *id) {
-            Some(asked) => request_difference(mesh, asked, record),
+            Some(asked) => request_difference(mesh, asked, record, Recorded::by(case)),
             None => Some(Difference::new("id", Some(&json!(id)), None)),
         };
         score.count(case, Aspect::Requests, id, difference);
     }
 }
 
-fn request_difference(mesh: &Mesh, asked: &CaseRequest, record: &Json) -> Option<Difference> {
+/// What the records of a group hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recorded {
+    /// HTTP; of other connections only the cluster, and TLS towards upstreams was off.
+    Http,
+    /// Everything about connections too.
+    Connections,
+}
+
+impl Recorded {
+    fn by(case: &Case) -> Self {
+        if case.group == "tls" { Recorded::Connections } else { Recorded::Http }
+    }
+}
+
+fn request_difference(mesh: &Mesh, asked: &CaseRequest, record: &Json, recorded: Recorded) -> Option<Difference> {
     let Some(proxy) = mesh.proxy_named(&asked.from) else {
         return Some(Difference::new("from", Some(&json!(asked.from)), None));
     };
-    let ours = answer(mesh, proxy, asked);
+    let mut ours = answer(mesh, proxy, asked);
+    if recorded == Recorded::Http {
+        leave_out_connections(&mut ours);
+    }
     let (expected, seen) = without_outcomes(record);
     first("", &normal(&expected), &normal(&ours.record)).or_else(|| outcomes_difference(&seen, &ours))
+}
+
+fn leave_out_connections(ours: &mut Answer) {
+    if let Some(fields) = ours.record.as_object_mut().filter(|fields| fields.contains_key("tcp")) {
+        fields.retain(|field, _| field == "tcp");
+    }
+    for (outcome, _) in &mut ours.outcomes {
+        if let Some(upstream) = outcome.get_mut("upstream").and_then(Json::as_object_mut) {
+            upstream.shift_remove("tls");
+        }
+    }
 }
 
 /// An outcome rarer than this need not have been seen in the hundreds of tries of a record.

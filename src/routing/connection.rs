@@ -37,6 +37,10 @@ pub struct HttpConn<'m> {
     pub chain: &'m FilterChain,
     /// The route table.
     pub table: RouteTableId,
+    /// Whether the client's TLS ends here.
+    pub terminated: bool,
+    /// The application protocol that the TLS handshake agrees on.
+    pub alpn: Option<&'static str>,
 }
 
 /// A connection whose bytes are forwarded; one draw per connection.
@@ -277,7 +281,10 @@ fn enter<'m>(listener: &'m Listener, chain: &'m FilterChain, opening: &Opening) 
         (None, Opening::Tls(_)) => (false, &Inside::Bytes),
     };
     match (&chain.target, inside) {
-        (ChainTarget::Http(table), Inside::Http) => Conn::Http(HttpConn { listener, chain, table: *table }),
+        (ChainTarget::Http(table), Inside::Http) => {
+            let alpn = opening.tls().filter(|_| terminated).and_then(agreed_protocol);
+            Conn::Http(HttpConn { listener, chain, table: *table, terminated, alpn })
+        }
         (ChainTarget::Http(_), Inside::Bytes) => ended(listener, Some(chain), EndReason::NotHttp, terminated),
         (ChainTarget::Http(_), Inside::Silence) => ended(listener, Some(chain), EndReason::WaitingForBytes, terminated),
         (ChainTarget::Tcp(tcp), _) => Conn::Tcp(TcpConn {
@@ -287,6 +294,11 @@ fn enter<'m>(listener: &'m Listener, chain: &'m FilterChain, opening: &Opening) 
             client_tls: opening.tls().map(|_| if terminated { ClientTlsFate::Terminated } else { ClientTlsFate::Passthrough }),
         }),
     }
+}
+
+/// The first protocol of an HTTPS server that the client offers.
+fn agreed_protocol(tls: &ClientTls) -> Option<&'static str> {
+    ["h2", "http/1.1"].into_iter().find(|ours| tls.alpn.iter().any(|theirs| theirs == ours))
 }
 
 /// Whether the client shows what the chain demands. A certificate of the workload's own mesh is

@@ -1,6 +1,6 @@
 //! Operations on headers and the `%COMMANDS%` in their values (Envoy: `HeaderParser`).
 
-use super::matching::is_joined;
+use super::matching::{is_joined, join};
 use crate::mesh::route::{HeaderOps, Route};
 
 /// Header lines in order; names lower-case. A header may have several lines.
@@ -73,10 +73,7 @@ impl Headers {
             Message::Answer => JOINED_IN_ANSWERS.binary_search(&name).is_ok(),
         };
         match self.0.iter_mut().find(|(key, _)| joined && key == name) {
-            Some((_, line)) => {
-                line.push(',');
-                line.push_str(value);
-            }
+            Some((_, line)) => join(line, value),
             None => self.0.push((name.to_owned(), value.to_owned())),
         }
     }
@@ -231,8 +228,15 @@ mod tests {
 
     #[test]
     fn headers_of_one_line_are_joined() {
-        let headers = Headers::arrived(&pairs(&[("accept", "a"), ("x-a", "1"), ("accept", "b"), ("x-a", "2")]));
-        assert_eq!(headers.0, pairs(&[("accept", "a,b"), ("x-a", "1"), ("x-a", "2")]));
+        let headers = Headers::arrived(&pairs(&[
+            ("accept", "a"),
+            ("x-a", "1"),
+            ("accept", "b"),
+            ("x-a", "2"),
+            ("user-agent", ""),
+            ("user-agent", "u"),
+        ]));
+        assert_eq!(headers.0, pairs(&[("accept", "a,b"), ("x-a", "1"), ("x-a", "2"), ("user-agent", ""), ("user-agent", "u")]));
     }
 
     #[test]

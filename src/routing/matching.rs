@@ -121,8 +121,19 @@ fn each_value(name: &str, received: &Received<'_>, mut see: impl FnMut(&str)) {
     let Some(first) = lines.next() else { return };
     match lines.next() {
         None => see(first),
-        Some(second) => see(&[first, second].into_iter().chain(lines).collect::<Vec<_>>().join(",")),
+        Some(second) => see(&[first, second].into_iter().chain(lines).fold(String::new(), |mut joined, line| {
+            join(&mut joined, line);
+            joined
+        })),
     }
+}
+
+/// Appends a line to the one line of a header; empty ones leave no comma behind.
+pub(super) fn join(joined: &mut String, line: &str) {
+    if !joined.is_empty() && !line.is_empty() {
+        joined.push(',');
+    }
+    joined.push_str(line);
 }
 
 fn pseudo_header<'a>(name: &str, received: &'a Received<'_>) -> Option<&'a str> {
