@@ -8,6 +8,7 @@
 pub mod connection;
 pub mod cors;
 mod decision;
+pub mod explanation;
 mod flag;
 mod forwarded;
 mod headers;
@@ -25,6 +26,7 @@ mod selection;
 pub use connection::{Conn, HttpConn, TcpConn, listen};
 pub use cors::CorsRole;
 pub use decision::{Course, Decision, decide, included};
+pub use explanation::{Explanation, explain};
 pub use flag::{Flag, Flags};
 pub use forwarded::{Forwarded, forwarded};
 pub use headers::Headers;
