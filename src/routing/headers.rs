@@ -108,7 +108,7 @@ pub trait Facts {
 /// Fills in a template. Commands that are not modelled stay as they are written, so that they are
 /// seen instead of vanishing.
 #[must_use]
-pub fn format(template: &str, headers: &Headers, facts: &dyn Facts) -> String {
+pub(super) fn format(template: &str, headers: &Headers, facts: &dyn Facts) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(percent) = rest.find('%') {

@@ -6,7 +6,7 @@ use crate::mesh::route::{Redirect, RedirectPath, RouteMatch};
 
 /// The location that a redirecting route names.
 #[must_use]
-pub fn location(redirect: &Redirect, matcher: &RouteMatch, received: &Received<'_>) -> String {
+pub(super) fn location(redirect: &Redirect, matcher: &RouteMatch, received: &Received<'_>) -> String {
     let scheme = redirect.scheme.as_deref().unwrap_or(received.scheme);
     let host = match &redirect.host {
         Some(host) => host.as_str(),
@@ -28,7 +28,7 @@ pub fn location(redirect: &Redirect, matcher: &RouteMatch, received: &Received<'
 
 /// The location of a virtual host that wants TLS: the Host as sent, its port included.
 #[must_use]
-pub fn tls_location(received: &Received<'_>) -> String {
+pub(super) fn tls_location(received: &Received<'_>) -> String {
     format!("https://{}{}", received.authority, received.path)
 }
 
@@ -56,6 +56,6 @@ fn port_start(authority: &str) -> Option<usize> {
 
 /// Whether a status has a location at all (Envoy: 201 and 3xx).
 #[must_use]
-pub const fn has_location(status: u16) -> bool {
+pub(super) const fn has_location(status: u16) -> bool {
     status == 201 || status / 100 == 3
 }

@@ -38,7 +38,7 @@ pub struct Answering<'a> {
 
 /// The answer to a request that is refused before routing.
 #[must_use]
-pub fn malformed(why: BadPath) -> Reply {
+pub(super) fn malformed(why: BadPath) -> Reply {
     match why {
         BadPath::NotNormalisable => Reply { status: 400, ..Reply::default() },
         BadPath::NotATarget => Reply {

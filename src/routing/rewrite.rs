@@ -6,7 +6,7 @@ use crate::mesh::route::{PathRewrite, PathTest, RouteMatch};
 
 /// The path, with query, after a rewrite.
 #[must_use]
-pub fn rewritten(rewrite: &PathRewrite, matcher: &RouteMatch, received: &Received<'_>) -> String {
+pub(super) fn rewritten(rewrite: &PathRewrite, matcher: &RouteMatch, received: &Received<'_>) -> String {
     let bare = received.bare_path();
     match rewrite {
         PathRewrite::Prefix(prefix) => with_query(&replace_prefix(matcher, prefix, bare), received),
