@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
 use crate::mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxyKind, ProxySelection, ProxySpec, compile};
-use crate::resource;
+use crate::resource::{self, Objects};
 use crate::routing::{ClientTls, Dial, Inside, Opening, Request, Scheme};
 use crate::source::Sources;
 use crate::yaml::{Limits, Node, Value, parse};
@@ -81,9 +81,9 @@ impl Case {
         })
     }
 
-    /// The mesh that the configuration makes, and the findings on the way.
+    /// The objects of the configuration, the mesh that they make, and the findings on the way.
     #[must_use]
-    pub fn mesh(&self) -> (Mesh, Vec<Diagnostic>) {
+    pub fn compiled(&self) -> (Objects, Mesh, Vec<Diagnostic>) {
         let mut sources = Sources::new();
         let file = sources.add("config.yaml", self.config.as_str());
         let (documents, mut findings) = parse(&sources, file, Limits::default());
@@ -103,7 +103,7 @@ impl Case {
         };
         let (mesh, compiled) = compile(&objects, &options);
         findings.extend(compiled);
-        (mesh, findings)
+        (objects, mesh, findings)
     }
 }
 

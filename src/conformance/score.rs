@@ -7,8 +7,9 @@ use super::answer::{Answer, answer};
 use super::case::{Case, CaseRequest};
 use super::difference::{Difference, first, first_in_sets};
 use super::policy::effective_policy;
-use crate::diagnostic::{Code, Diagnostic, ObjectRef};
-use crate::mesh::Mesh;
+use crate::diagnostic::{Diagnostic, ObjectRef};
+use crate::mesh::{Mesh, admission};
+use crate::resource::Objects;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,13 +137,13 @@ const UNANSWERED: &[&str] = &["authz", "timed"];
 #[must_use]
 pub fn run(case: &Case, aspects: &[Aspect]) -> Score {
     let mut score = Score::default();
-    let (mesh, findings) = case.mesh();
+    let (objects, mesh, findings) = case.compiled();
     score.groups.entry(case.group.clone()).or_default();
     for aspect in aspects {
         match aspect {
             Aspect::Requests => requests(case, &mesh, &mut score),
             Aspect::Policies => policies(case, &mesh, &mut score),
-            Aspect::Verdicts => verdicts(case, &findings, &mut score),
+            Aspect::Verdicts => verdicts(case, &objects, &findings, &mut score),
             Aspect::Findings => analyzer_findings(case, &findings, &mut score),
         }
     }
@@ -253,23 +254,17 @@ fn policies(case: &Case, mesh: &Mesh, score: &mut Score) {
     }
 }
 
-fn verdicts(case: &Case, findings: &[Diagnostic], score: &mut Score) {
-    let expected = case.expect["validation"].as_array().map_or(&[][..], Vec::as_slice);
-    for entry in expected {
+/// Each recorded verdict must be one of ours. A record of the schema alone says nothing of the
+/// webhook, and the other way round.
+fn verdicts(case: &Case, objects: &Objects, findings: &[Diagnostic], score: &mut Score) {
+    for entry in case.expect["validation"].as_array().map_or(&[][..], Vec::as_slice) {
         let object = entry["object"].as_str().unwrap_or_default();
-        let ours = json!(verdict(object, findings));
-        score.count(case, Aspect::Verdicts, object, first("verdict", &entry["verdict"], &ours));
-    }
-}
-
-/// What admission says about an object, as far as the findings tell.
-fn verdict(object: &str, findings: &[Diagnostic]) -> &'static str {
-    let codes = || findings.iter().filter(|f| names(f.object.as_ref(), object)).map(|finding| finding.code);
-    match () {
-        () if codes().any(|code| code == Code::RejectedObject) => "rejected",
-        () if codes().any(|code| matches!(code, Code::WrongType | Code::MissingField | Code::InvalidValue)) => "schema",
-        () if codes().any(|code| code == Code::UnknownField) => "unknown-field",
-        () => "ok",
+        let about = findings.iter().filter(|finding| names(finding.object.as_ref(), object));
+        let reviewed = objects.items.iter().any(|o| names(Some(&o.reference()), object) && admission::is_reviewed(o));
+        let ours: Vec<&str> = admission::verdicts(about, reviewed).into_iter().map(admission::Verdict::word).collect();
+        let agreed = entry["verdict"].as_str().is_some_and(|verdict| ours.contains(&verdict));
+        let difference = (!agreed).then(|| Difference::new("verdict", Some(&entry["verdict"]), Some(&json!(ours.join(" and ")))));
+        score.count(case, Aspect::Verdicts, object, difference);
     }
 }
 
