@@ -1,7 +1,7 @@
 //! RE2 patterns, as Envoy runs them, on the `regex` crate.
 //!
 //! [`Pattern::new`] refuses what RE2 refuses and translates what means something else (see
-//! [`re2`](super::re2)). Istio's admission refuses more: what Go's `regexp` does not compile, and
+//! `re2`). Istio's admission refuses more: what Go's `regexp` does not compile, and
 //! patterns of more than 1024 bytes; that is validation's concern. All matches are full matches.
 
 use std::sync::OnceLock;
