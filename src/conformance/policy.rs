@@ -184,7 +184,7 @@ fn http(cluster: &Cluster) -> Option<Value> {
         UpstreamProtocol::Default => ("explicit_http_config", json!({"http_protocol_options": {}})),
         UpstreamProtocol::Http2 => ("explicit_http_config", json!({"http2_protocol_options": http2})),
         UpstreamProtocol::Downstream => {
-            ("use_downstream_protocol_config", json!({"http_protocol_options": {}, "http2_protocol_options": http2}))
+            ("use_downstream_protocol_config", json!({"http_protocol_options": {}, "http2_protocol_options": {}}))
         }
     };
     options.insert(key.to_owned(), protocol);

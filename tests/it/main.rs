@@ -4,6 +4,5 @@ mod engine;
 mod conformance;
 mod layers;
 mod reading;
-mod stage_play;
 mod scenario_input;
-mod policies;
+mod stage_play;

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Fewest entries of a ring where the rule names no algorithm; Istio writes Envoy's default out.
 const RING_SIZE_MIN: u64 = 1024;
 
-/// Largest healthy share of retries in percent, and retries that are always allowed.
+/// Largest share of active and pending requests that may be retries, in percent, and retries that are always allowed.
 const RETRY_BUDGET: (f64, u32) = (20.0, 3);
 
 /// Smallest share of its weight that a warming endpoint gets, in percent, and the curve's exponent.
@@ -121,8 +121,9 @@ pub(super) fn connection(
     let http = pool.and_then(|pool| pool.http.as_ref());
     let protocol = upstream_protocol(pool, port, kind, mesh);
     let idle = http.and_then(|http| http.idle_timeout.as_ref()).or(tcp.and_then(|tcp| tcp.idle_timeout.as_ref()));
-    // The field exists only where the port itself is HTTP/2; an upgrade comes later.
-    let has_streams = is_http2(port.protocol);
+    // The field exists only where the port itself is HTTP/2: an upgrade comes later, and keeping the
+    // client's protocol replaces it.
+    let has_streams = is_http2(port.protocol) && protocol == UpstreamProtocol::Http2;
     ConnectionSettings {
         requests_per_connection_max: positive(http.and_then(|http| http.max_requests_per_connection.as_ref())).unwrap_or(0),
         idle_timeout: duration(idle),
@@ -157,8 +158,8 @@ fn upstream_protocol(
     // Only sidecars find out what a client speaks.
     let sniffs = port.protocol == Protocol::Sniffed && kind == ProxyKind::Sidecar;
     match () {
-        () if upgraded => UpstreamProtocol::Http2,
         () if keeps_client => UpstreamProtocol::Downstream,
+        () if upgraded => UpstreamProtocol::Http2,
         () if is_http2(port.protocol) => UpstreamProtocol::Http2,
         () if sniffs => UpstreamProtocol::Downstream,
         () => UpstreamProtocol::Default,
@@ -242,7 +243,7 @@ pub(super) fn retry_budget(settings: &RetryBudgetSettings) -> RetryBudget {
     let own = settings.percent.as_ref().map(|percent| percent.value);
     RetryBudget {
         percent: own.unwrap_or(percent),
-        concurrency_min: count(settings.min_retry_concurrency.as_ref()).unwrap_or(concurrency_min),
+        concurrency_min: positive(settings.min_retry_concurrency.as_ref()).unwrap_or(concurrency_min),
         interval: duration(settings.budget_interval.as_ref()),
     }
 }

@@ -123,10 +123,8 @@ impl<'a> ClusterBuilder<'a> {
         let model = self.model;
         let built = self.known.entry(key).or_insert_with(|| build(model, request));
         let cluster = built.cluster.as_ref()?;
-        if !built.plan.depends_on_client() {
-            return Some(Arc::clone(cluster));
-        }
-        let placed = self.placed.entry((key, client.clone())).or_insert_with(|| {
+        let Some(client) = built.plan.deciding(&built.groups, client) else { return Some(Arc::clone(cluster)) };
+        let placed = self.placed.entry((key, client)).or_insert_with_key(|(_, client)| {
             let localities = built.plan.apply(&built.groups, client).into();
             Arc::new(Cluster { localities, ..Cluster::clone(cluster) })
         });
@@ -205,10 +203,11 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
         let is_told = endpoint.ready || cx.options.profile.unready_endpoints;
         (in_subset && is_told && (mutual_tls || !is_dnat)).then_some(mutual_tls)
     });
+    let outlier = settings::outlier_detection(&cx.mesh_config, &policy);
     let plan = Plan {
         setting: settings::locality_setting(&cx.mesh_config, &policy),
         preferred: if service.prefers_close && settings::own_locality_setting(&policy).is_none() { PREFERRED } else { &[] },
-        fails_over: policy.outlier.is_some(),
+        fails_over: outlier.is_some(),
     };
     // DNS and static clusters without endpoints are not made at all.
     let needs_endpoints = matches!(discovery, Discovery::StrictDns | Discovery::LogicalDns | Discovery::Static);
@@ -217,7 +216,6 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
     }
     let name = if is_dnat { sni } else { format!("outbound|{number}|{subset}|{}", service.host) };
     let pool = settings::connection_pool(&cx.mesh_config, &policy);
-    let outlier = settings::outlier_detection(&cx.mesh_config, &policy);
     let cluster = Cluster {
         name,
         service: Some(service.id),

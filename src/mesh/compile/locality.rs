@@ -53,9 +53,28 @@ impl Client {
 }
 
 impl Plan<'_> {
-    /// Whether clients in different places may see the cluster differently.
-    pub(super) fn depends_on_client(&self) -> bool {
-        self.setting.is_some_and(|setting| !setting.distribute.is_empty() || self.fails_over) || !self.preferred.is_empty()
+    /// What of a client decides how it sees the endpoints; `None` if all clients see them alike.
+    /// Most do: without several localities there is nothing to prefer.
+    pub(super) fn deciding(&self, groups: &[Group], client: &Client) -> Option<Client> {
+        let compared = self.compared_labels();
+        let distributes = self.setting.is_some_and(|setting| !setting.distribute.is_empty());
+        let prefers = self.setting.is_some() && self.fails_over && groups.len() > 1;
+        if compared.is_empty() && !distributes && !prefers {
+            return None;
+        }
+        let is_compared = |key: &str| compared.contains(&key);
+        let labels = client.labels.iter().filter(|(key, _)| is_compared(key)).cloned().collect();
+        Some(Client { locality: client.locality.clone(), labels })
+    }
+
+    /// The labels that endpoints and clients are compared by, in order.
+    fn compared_labels(&self) -> Vec<&str> {
+        if !self.preferred.is_empty() {
+            return self.preferred.to_vec();
+        }
+        let setting = self.setting.filter(|setting| self.fails_over && setting.distribute.is_empty());
+        let written = setting.map(|setting| setting.failover_priority.as_slice()).unwrap_or_default();
+        written.iter().map(|label| label.value.as_str()).filter(|label| *label != NETWORK_LABEL).collect()
     }
 
     /// Whether the balancer picks a locality first, by weight.
@@ -68,7 +87,7 @@ impl Plan<'_> {
     /// The endpoints by locality and priority for a client.
     pub(super) fn apply(&self, groups: &[Group], client: &Client) -> Vec<LocalityEndpoints> {
         if !self.preferred.is_empty() {
-            return compacted(by_labels(groups, self.preferred, client));
+            return compacted(by_labels(groups, &self.compared_labels(), client));
         }
         let Some(setting) = self.setting else { return unprioritised(groups) };
         if !setting.distribute.is_empty() {
@@ -80,8 +99,7 @@ impl Plan<'_> {
         if setting.failover_priority.is_empty() {
             return compacted(by_locality(unprioritised(groups), &setting.failover, &client.locality));
         }
-        let labels: Vec<&str> = setting.failover_priority.iter().map(|label| label.value.as_str()).collect();
-        let prioritised = compacted(by_labels(groups, &labels, client));
+        let prioritised = compacted(by_labels(groups, &self.compared_labels(), client));
         if setting.failover.is_empty() {
             return prioritised;
         }
@@ -158,8 +176,7 @@ fn by_locality(mut groups: Vec<LocalityEndpoints>, failover: &[LocalityFailover]
 
 /// Splits every locality by how many of the labels, in order, an endpoint shares with the client.
 /// `label=value` asks for that value instead of the client's.
-fn by_labels(groups: &[Group], labels: &[&str], client: &Client) -> Vec<LocalityEndpoints> {
-    let compared: Vec<&str> = labels.iter().copied().filter(|label| *label != NETWORK_LABEL).collect();
+fn by_labels(groups: &[Group], compared: &[&str], client: &Client) -> Vec<LocalityEndpoints> {
     let get = |labels: &[(String, String)], key: &str| labels.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
     let mut result = Vec::new();
     for group in groups {
