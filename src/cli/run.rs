@@ -10,8 +10,8 @@ use meshsim::report::{self, Detail, Page};
 use meshsim::scenario::Scenario;
 use meshsim::sim::Plan;
 use meshsim::source::{FileId, Sources, Span, Spanned};
-use meshsim::staging::{self, StagingInput};
-use meshsim::text::Style;
+use meshsim::staging::{self, Staged, StagingInput};
+use meshsim::text::{Style, plural};
 use meshsim::time::Duration;
 
 use super::context::{Context, Verbosity};
@@ -43,7 +43,7 @@ pub(crate) struct RunArgs {
     /// When the run ends, such as 90s, instead of what the scenario says
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     until: Option<Duration>,
-    /// Form of the result, and the file it goes to if not standard output; may be repeated
+    /// Form of the result (text, json or none), and the file it goes to if not standard output; may be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "text")]
     output: Vec<Output>,
     /// Show everything in the text, not only what deserves attention
@@ -85,6 +85,7 @@ struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Text,
+    Json,
     None,
 }
 
@@ -95,8 +96,9 @@ impl FromStr for Output {
         let (format, file) = text.split_once('=').map_or((text, None), |(format, file)| (format, Some(file)));
         let format = match format {
             "text" => Format::Text,
+            "json" => Format::Json,
             "none" => Format::None,
-            other => return Err(format!("`{other}` is no format; use text or none")),
+            other => return Err(format!("`{other}` is no format; use text, json or none")),
         };
         if file.is_some_and(str::is_empty) {
             return Err("the name of the file is missing".to_owned());
@@ -115,7 +117,7 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
     watch::listen_for_interrupt()?;
     let mut exit = Exit::Good;
     for (index, path) in paths.iter().enumerate() {
-        if index > 0 {
+        if index > 0 && args.output.iter().any(|output| output.format == Format::Text && output.file.is_none()) {
             cx.print("\n")?;
         }
         if one(args, path, cx)? != Exit::Good {
@@ -129,37 +131,75 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
 }
 
 fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
+    let Some(Prepared { mut sources, folder, scenario, staged, plan }) = prepare(args, path, cx)? else {
+        return Ok(Exit::Findings);
+    };
+    match plan.requests() {
+        Some(requests) => cx.detail(&format!("{}: {}", report_name(&scenario), plural(requests, "request"))),
+        None => cx.detail(&format!("{}: until its traffic ends", report_name(&scenario))),
+    }
+    let (mut report, findings) = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
+    mention(&sources, &findings, cx);
+    report.expectations = record::evaluate(&scenario.expect, &report);
+    for failure in &mut report.failures {
+        let files = staged.files_until(failure.at).into_iter().flat_map(|path| ["-f".to_owned(), path.to_owned()]);
+        let explain = files.chain(options_of(&scenario)).chain(failure.explain.drain(..)).collect();
+        failure.explain = explain;
+    }
+    sources.relative_to(&folder);
+    deliver(args, &report, &sources, cx)?;
+    charts(args, &report, cx)?;
+    let failed = report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
+    Ok(if failed { Exit::Findings } else { Exit::Good })
+}
+
+/// A scenario that can be run.
+struct Prepared {
+    sources: Sources,
+    /// The folder of the scenario, which names of files are told from.
+    folder: String,
+    scenario: Scenario,
+    staged: Staged,
+    plan: Plan,
+}
+
+/// Reads and resolves a scenario. `None` if findings stand in the way, which have been shown.
+fn prepare(args: &RunArgs, path: &Path, cx: &mut Context) -> Result<Option<Prepared>, Stop> {
     let ScenarioFiles { mut sources, file, folder, scenario, files, extra, mut diagnostics } =
         scenario_files::load(path, &args.filenames, cx)?;
     let Some(mut scenario) = scenario else {
-        show(&sources, &diagnostics, cx);
-        return Ok(Exit::Findings);
+        show(&sources, diagnostics, cx);
+        return Ok(None);
     };
     if scenario.name.is_none() {
         scenario.name = Some(Spanned::made_up(name_of(path)));
     }
     overrule(&mut scenario, args);
-    let (staged, mut findings) =
-        staging::stage(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, &mut sources);
+    let input = StagingInput { scenario: &scenario, files: &files, extra: &extra };
+    let (staged, mut findings) = staging::stage(&input, &mut sources);
     findings.retain(|finding| !is_consequence(finding, &diagnostics));
     diagnostics.extend(findings);
-    let (plan, findings) = Plan::resolve(&staged.plan_input(&scenario));
-    diagnostics.extend(findings.into_iter().filter(|finding| diagnostics_lack(&diagnostics, finding)).collect::<Vec<_>>());
-    report::order(&mut diagnostics);
     if diagnostics.iter().any(|finding| stops(finding, file)) {
         diagnostics.retain(|finding| stops(finding, file) || is_in(finding, file));
-        show(&sources, &diagnostics, cx);
-        return Ok(Exit::Findings);
+        show(&sources, diagnostics, cx);
+        return Ok(None);
     }
+    let (plan, findings) = Plan::resolve(&staged.plan_input(&scenario));
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        show(&sources, findings, cx);
+        return Ok(None);
+    }
+    // The engine may have found what staging found before.
+    let place = |finding: &Diagnostic| (finding.code, finding.primary.as_ref().map(|label| label.span));
+    let known: Vec<_> = diagnostics.iter().map(place).collect();
+    diagnostics.extend(findings.into_iter().filter(|finding| !known.contains(&place(finding))));
+    report::order(&mut diagnostics);
     mention(&sources, &diagnostics, cx);
+    Ok(Some(Prepared { sources, folder, scenario, staged, plan }))
+}
 
-    let (mut report, findings) = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
-    mention(&sources, &findings, cx);
-    report.expectations = record::evaluate(&scenario.expect, &report);
-    sources.relative_to(&folder);
-    deliver(args, &report, &scenario, &sources, cx)?;
-    let failed = report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
-    Ok(if failed { Exit::Findings } else { Exit::Good })
+fn report_name(scenario: &Scenario) -> &str {
+    scenario.name.as_ref().map_or("", |name| name.value.as_str())
 }
 
 fn overrule(scenario: &mut Scenario, args: &RunArgs) {
@@ -200,12 +240,6 @@ fn is_consequence(finding: &Diagnostic, unreadable: &[Diagnostic]) -> bool {
     errors.filter_map(|error| error.primary.as_ref()).any(|label| inside(label.span))
 }
 
-/// The engine may find what staging found before.
-fn diagnostics_lack(known: &[Diagnostic], finding: &Diagnostic) -> bool {
-    let place = |f: &Diagnostic| f.primary.as_ref().map(|label| label.span);
-    !known.iter().any(|k| k.code == finding.code && place(k) == place(finding))
-}
-
 /// Whether nothing can be run because of a finding. A mesh with mistakes runs: what they do to
 /// traffic is what somebody wants to see. A scenario with mistakes says something else than was meant.
 fn stops(finding: &Diagnostic, scenario: FileId) -> bool {
@@ -217,9 +251,10 @@ fn is_in(finding: &Diagnostic, file: FileId) -> bool {
     finding.primary.as_ref().is_some_and(|label| label.span.file == file)
 }
 
-fn show(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
-    cx.findings(&report::findings(sources, findings, true));
-    cx.findings(&report::findings_summary(sources, findings));
+fn show(sources: &Sources, mut findings: Vec<Diagnostic>, cx: &mut Context) {
+    report::order(&mut findings);
+    cx.findings(&report::findings(sources, &findings, true));
+    cx.findings(&report::findings_summary(sources, &findings));
 }
 
 fn mention(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
@@ -234,26 +269,53 @@ fn mention(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
     let (first, rest) = shown.split_at(most.min(shown.len()));
     cx.findings(&report::findings_concise(sources, first, true));
     if !rest.is_empty() {
-        cx.note(&format!("{} more; `meshsim check` shows all", meshsim::text::plural(rest.len() as u64, "finding")));
+        cx.note(&format!("{} more; `meshsim check` shows all", plural(rest.len() as u64, "finding")));
     }
 }
 
-fn deliver(args: &RunArgs, report: &RunReport, scenario: &Scenario, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {
-    let mesh_args: Vec<String> = staging::files(scenario).flat_map(|path| ["-f".to_owned(), path.value.clone()]).collect();
+/// What the scenario says and `meshsim route` has options for.
+fn options_of(scenario: &Scenario) -> impl Iterator<Item = String> {
+    let option = |name: &str, value: &Option<Spanned<String>>| {
+        value.iter().flat_map(|v| [name.to_owned(), v.value.clone()]).collect::<Vec<_>>()
+    };
+    option("-n", &scenario.namespace).into_iter().chain(option("--istio-version", &scenario.istio))
+}
+
+fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {
     for output in &args.output {
         let colour = cx.color() && output.file.is_none();
         let text = match output.format {
             Format::None => continue,
+            Format::Json => report::run_json(report, sources),
             Format::Text => {
                 let detail = if args.full { Detail::Full } else { Detail::Compact };
                 let style = Style { colour, ..Style::PLAIN };
-                report::summary(report, &Page { sources, style, detail, mesh_args: &mesh_args })
+                report::summary(report, &Page { sources, style, detail, mesh_args: &[] })
             }
         };
         match &output.file {
             Some(file) => result_file::write(file, text.as_bytes())?,
             None => cx.print(&text)?,
         }
+    }
+    Ok(())
+}
+
+fn charts(args: &RunArgs, report: &RunReport, cx: &mut Context) -> Result<(), Stop> {
+    if args.no_charts {
+        return Ok(());
+    }
+    let folder = args.charts.clone().unwrap_or_else(|| Path::new("output").join(result_file::safe_name(&report.scenario)));
+    let mut written = Vec::new();
+    for chart in report::charts::charts(report) {
+        let svg = folder.join(format!("{}.svg", chart.name));
+        result_file::write(&svg, chart.scene.svg().as_bytes())?;
+        #[cfg(feature = "png")]
+        result_file::write(&svg.with_extension("png"), &chart.scene.png())?;
+        written.push(svg.display().to_string());
+    }
+    if !written.is_empty() {
+        cx.note(&format!("charts: {}", written.join(" ")));
     }
     Ok(())
 }

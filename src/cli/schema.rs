@@ -16,12 +16,15 @@ pub(crate) struct SchemaArgs {
 enum Schema {
     /// Scenario files
     Scenario,
+    /// Results of `meshsim run -o json`
+    Result,
 }
 
 /// Runs `meshsim schema`.
 pub(crate) fn run(args: &SchemaArgs, cx: &mut Context) -> Outcome {
     let schema = match args.of {
         Schema::Scenario => meshsim::scenario::schema(),
+        Schema::Result => meshsim::report::result_schema(),
     };
     cx.print(&format!("{schema:#}\n"))?;
     Ok(Exit::Good)

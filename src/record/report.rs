@@ -263,7 +263,8 @@ pub struct FirstFailure {
     pub count: u64,
     /// The rule that decided, if any.
     pub origin: Span,
-    /// Arguments of `meshsim route` that explain it, without `-f`.
+    /// Arguments of `meshsim route` that explain it. The engine knows no files; who does puts their
+    /// `-f` in front.
     pub explain: Vec<String>,
 }
 

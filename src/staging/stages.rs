@@ -43,9 +43,23 @@ pub struct Staged {
     pub phases: Vec<Phase>,
     /// What the timeline changes.
     pub changes: Vec<Change>,
+    /// Mesh files and folders with the times at which they were applied.
+    pub applied: Vec<(Instant, String)>,
 }
 
 impl Staged {
+    /// The mesh files that make the mesh as it is at a time, as far as files make it: each once, after
+    /// those whose objects it replaces.
+    #[must_use]
+    pub fn files_until(&self, at: Instant) -> Vec<&str> {
+        let mut files: Vec<&str> = Vec::new();
+        for (_, path) in self.applied.iter().filter(|(when, _)| *when <= at) {
+            files.retain(|earlier| earlier != path);
+            files.push(path);
+        }
+        files
+    }
+
     /// What a plan is made from.
     #[must_use]
     pub fn plan_input<'a>(&'a self, scenario: &'a Scenario) -> PlanInput<'a> {
@@ -71,7 +85,7 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
     let options = CompileOptions { profile, ..CompileOptions::default() };
 
     let namespace = scenario.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
-    let mut replay = Replay { input, state: State::new(namespace), changes: Vec::new(), findings };
+    let mut replay = Replay { input, state: State::new(namespace), changes: Vec::new(), applied: Vec::new(), findings };
     replay.begin();
     let mut stages = vec![];
     let mut steps = scenario.timeline.iter().zip(&schedule.steps).peekable();
@@ -88,12 +102,12 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
         at = **next;
     }
 
-    let Replay { changes, mut findings, .. } = replay;
+    let Replay { changes, applied, mut findings, .. } = replay;
     let meshes: Vec<&Mesh> = stages.iter().map(|stage| stage.mesh.as_ref()).collect();
     findings.extend(references::check(&Lookup { scenario, apps: &apps, meshes: &meshes }));
     findings.extend(call_graph::cycles(&apps, &meshes));
     let apps = apps.into_iter().map(|(app, _)| app).collect();
-    (Staged { apps, stages, phases: schedule.phases, changes }, each_once(findings))
+    (Staged { apps, stages, phases: schedule.phases, changes, applied }, each_once(findings))
 }
 
 fn profile(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> Profile {
@@ -122,18 +136,20 @@ struct Replay<'a> {
     input: &'a StagingInput<'a>,
     state: State,
     changes: Vec<Change>,
+    applied: Vec<(Instant, String)>,
     findings: Vec<Diagnostic>,
 }
 
 impl Replay<'_> {
     fn begin(&mut self) {
-        self.apply(&self.input.scenario.mesh);
+        self.apply(&self.input.scenario.mesh, Instant::ZERO);
         self.state.apply(self.input.extra, &mut self.findings);
     }
 
     /// Applies files one after the other: what a later one says again replaces what an earlier one said,
     /// and only within one file is that a mistake.
-    fn apply(&mut self, paths: &[Spanned<String>]) -> Vec<ObjectRef> {
+    fn apply(&mut self, paths: &[Spanned<String>], at: Instant) -> Vec<ObjectRef> {
+        self.applied.extend(paths.iter().map(|path| (at, path.value.clone())));
         let mut applied = Vec::new();
         for documents in paths.iter().filter_map(|path| self.input.files.get(&path.value)) {
             applied.extend(self.state.apply(documents, &mut self.findings));
@@ -142,7 +158,7 @@ impl Replay<'_> {
     }
 
     fn step(&mut self, step: &Step, at: Instant) {
-        let applied = self.apply(&step.apply);
+        let applied = self.apply(&step.apply, at);
         self.note(at, "apply", applied);
         for reference in &step.delete {
             let deleted = self.state.delete(reference, &mut self.findings);

@@ -343,6 +343,84 @@ fn bad_options_are_wrong_usage() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_prints_what_it_has_and_says_so() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    let directory = directory(
+        "\
+mesh: [mesh/website.yaml]
+clients:
+- {name: visitor, from: curl, request: {url: 'http://website/'}, traffic: {rate: 1000/s, duration: 10h}}
+expect:
+- {of: {client: visitor}, count: 36000000}
+",
+    );
+    let mut child = Command::new(cargo_bin!("meshsim"))
+        .current_dir(directory.path())
+        .args(["-v", "run", "s.yaml", "-o", "text", "-o", "json=result.json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    let mut notes = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut note = String::new();
+    while !note.contains("36 000 000 requests") {
+        note.clear();
+        assert_ne!(notes.read_line(&mut note).expect("notes are text"), 0, "the program ended before it ran anything");
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("there is a shell's kill");
+    assert!(killed.success());
+    let mut text = String::new();
+    child.stdout.take().expect("it is piped").read_to_string(&mut text).expect("a result is text");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+    assert!(text.contains("INTERRUPTED"), "{text}");
+    assert!(text.ends_with("0 passed, 0 failed, 1 skipped\n"), "{text}");
+    let result = fs::read_to_string(directory.path().join("result.json")).expect("the result is written");
+    let result: serde_json::Value = serde_json::from_str(&result).expect("the result is whole");
+    assert_eq!(result["interrupted"], true);
+    let left: Vec<_> = fs::read_dir(directory.path()).expect("it can be listed").map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{left:?}");
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    use std::process::{Command, Stdio};
+
+    let directory = directory(&format!("mesh: [mesh/website.yaml]\n{VISITOR}"));
+    let mut child = Command::new(cargo_bin!("meshsim"))
+        .current_dir(directory.path())
+        .args(["run", "s.yaml", "--no-charts", "-o", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program can be started");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes_from_anywhere_and_on_any_number_of_threads() {
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/bookinfo-timeout-cascade");
+    let elsewhere = TempDir::new().expect("a temporary directory can be made");
+    let run = |directory: &Path, path: &str, threads: &str| {
+        let charts = elsewhere.path().join(format!("charts-{threads}"));
+        let charts = charts.to_str().expect("it is text");
+        let args = ["-q", "run", path, "--threads", threads, "--charts", charts, "-o", "text", "-o", "json"];
+        let output = meshsim(directory, &args).output().expect("the program can be started");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut files: Vec<_> = fs::read_dir(charts).expect("there are charts").map(|file| file.unwrap().path()).collect();
+        files.sort();
+        let drawn: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).expect("a chart can be read")).collect();
+        (output.stdout, drawn)
+    };
+    let here = run(&scenario, ".", "1");
+    assert!(here == run(elsewhere.path(), scenario.to_str().expect("it is text"), "8"), "the bytes differ");
+}
+
 fn run_quietly(scenario: &str, code: i32) {
     let directory = directory(scenario);
     meshsim(directory.path(), &["run", "s.yaml", "--no-charts", "-o", "none"]).assert().code(code).stdout_eq("").stderr_eq("");
