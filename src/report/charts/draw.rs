@@ -94,3 +94,17 @@ fn text_style(label: &Label, scale: i32) -> TextStyle<'static> {
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
+
+#[cfg(all(test, feature = "png"))]
+mod tests {
+    use crate::report::{charts, fixture};
+
+    #[test]
+    fn images_have_twice_the_pixels_of_the_drawing_and_are_the_same_every_time() {
+        let scene = charts::waterfall(&fixture::cascade()).unwrap();
+        let image = scene.png();
+        let size = |at: usize| i32::from_be_bytes(image[at..at + 4].try_into().unwrap());
+        assert_eq!((size(16), size(20)), (scene.width * 2, scene.height * 2));
+        assert_eq!(image, scene.png());
+    }
+}

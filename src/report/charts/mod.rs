@@ -9,6 +9,8 @@
 mod axis;
 mod canary;
 mod draw;
+#[cfg(feature = "png")]
+mod font;
 mod gallery;
 mod hits;
 mod latency;
