@@ -182,17 +182,21 @@ fn cascade_waterfall() -> Waterfall {
     };
     let mut segments = vec![
         segment(0, "browser → productpage", SegmentKind::Call, 0, 6, "200", false),
-        segment(1, "productpage-v1 → details", SegmentKind::Call, 0, 0, "200", false),
+        segment(1, "productpage-v1", SegmentKind::Work, 0, 6, "200", false),
+        segment(2, "productpage-v1 → details", SegmentKind::Call, 0, 0, "200", false),
+        segment(3, "details-v1", SegmentKind::Work, 0, 0, "200", false),
     ];
     for begins in [0, 3] {
         segments.extend([
-            segment(1, "productpage-v1 → reviews", SegmentKind::Call, begins, begins + 3, "0 DC", false),
-            segment(1, "productpage-v1", SegmentKind::Timeout, begins + 3, begins + 3, "", false),
-            segment(2, "reviews-v2 → ratings", SegmentKind::Call, begins, begins + 7, "200 DI", true),
-            segment(3, "reviews-v2", SegmentKind::FaultDelay, begins, begins + 7, "", true),
+            segment(2, "productpage-v1 → reviews", SegmentKind::Call, begins, begins + 3, "0 DC", false),
+            segment(3, "reviews-v2", SegmentKind::Work, begins, begins + 7, "200", true),
+            segment(4, "reviews-v2 → ratings", SegmentKind::Call, begins, begins + 7, "200 DI", true),
+            segment(5, "reviews-v2 → ratings", SegmentKind::FaultDelay, begins, begins + 7, "", true),
+            segment(5, "ratings-v1", SegmentKind::Work, begins + 7, begins + 7, "200", true),
+            segment(3, "productpage-v1 → reviews", SegmentKind::Timeout, begins + 3, begins + 3, "caller's timeout", false),
         ]);
     }
-    Waterfall { title: "jason's first request in phase delay-7s".to_owned(), begins: at(150), ends: at(156), segments }
+    Waterfall { title: "browser request 46, user jason".to_owned(), begins: at(150), ends: at(156), segments }
 }
 
 /// A canary rollout in steps of one minute with a share for each, 600 requests a minute.

@@ -3,7 +3,7 @@
 //! The terminal and the chart draw the same lanes; what they have in common is decided here: where
 //! waiting ends and orphaned work begins, which timeout cut what short, and where the time went.
 
-use crate::record::{Segment, SegmentKind, Waterfall};
+use crate::record::{RunReport, Segment, SegmentKind, Waterfall};
 use crate::time::{Duration, Instant};
 
 /// One lane.
@@ -25,10 +25,26 @@ pub(super) struct Lane {
     pub result: String,
     /// Delays, back-offs and queues within.
     pub holds: Vec<Hold>,
-    /// When a timeout of this call fired.
-    pub timeout: Option<Instant>,
+    /// Timeouts of this call that fired.
+    pub timeouts: Vec<Fired>,
     /// The lane of the caller.
     parent: Option<usize>,
+}
+
+impl Lane {
+    /// The timeout that ended the call.
+    pub(super) fn ended_by(&self) -> Option<&Fired> {
+        self.timeouts.iter().find(|fired| fired.at == self.ends)
+    }
+}
+
+/// A timeout that fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fired {
+    /// When.
+    pub at: Instant,
+    /// Whose, such as `route timeout`.
+    pub what: String,
 }
 
 /// Something that held a call up.
@@ -97,7 +113,8 @@ pub(super) fn lanes(waterfall: &Waterfall) -> Vec<Lane> {
             SegmentKind::Call | SegmentKind::Work => lanes.push(lane(segment, parent, &lanes)),
             SegmentKind::Timeout => {
                 if let Some(call) = timed_out(&lanes, segment) {
-                    lanes[call].timeout = Some(segment.begins);
+                    let what = if segment.result.is_empty() { "timeout" } else { segment.result.as_str() };
+                    lanes[call].timeouts.push(Fired { at: segment.begins, what: what.to_owned() });
                 }
             }
             SegmentKind::FaultDelay | SegmentKind::BackOff | SegmentKind::Queue => {
@@ -107,7 +124,41 @@ pub(super) fn lanes(waterfall: &Waterfall) -> Vec<Lane> {
             }
         }
     }
-    lanes
+    told_apart(lanes)
+}
+
+/// Leaves out work that fills the call it is done for, or takes no time at all: its lane would say
+/// nothing new. What it called moves up to the call.
+fn told_apart(lanes: Vec<Lane>) -> Vec<Lane> {
+    let silent = |lane: &Lane| {
+        let same = lane.parent.is_some_and(|i| (lanes[i].begins, lanes[i].ends) == (lane.begins, lane.ends));
+        lane.kind == SegmentKind::Work && lane.holds.is_empty() && (same || lane.begins == lane.ends)
+    };
+    let kept: Vec<bool> = lanes.iter().map(|lane| !silent(lane)).collect();
+    let mut new_index = vec![None; lanes.len()];
+    let mut out: Vec<Lane> = Vec::new();
+    for (i, mut lane) in lanes.into_iter().enumerate() {
+        // Callers come first, so the place of the parent, or of its nearest kept caller, is known.
+        let parent = lane.parent.and_then(|p: usize| new_index[p]);
+        if !kept[i] {
+            new_index[i] = parent;
+            continue;
+        }
+        lane.parent = parent;
+        lane.depth = parent.map_or(0, |p: usize| out[p].depth + 1);
+        new_index[i] = Some(out.len());
+        out.push(lane);
+    }
+    out
+}
+
+/// Which request it is, in words.
+pub(super) fn title(report: &RunReport, waterfall: &Waterfall) -> String {
+    let phase = report.phases.iter().find(|phase| phase.begins <= waterfall.begins && waterfall.begins < phase.ends);
+    match phase {
+        Some(phase) if !phase.name.is_empty() => format!("{}, phase {}", waterfall.title, phase.name),
+        _ => waterfall.title.clone(),
+    }
 }
 
 fn lane(segment: &Segment, parent: Option<usize>, lanes: &[Lane]) -> Lane {
@@ -121,16 +172,14 @@ fn lane(segment: &Segment, parent: Option<usize>, lanes: &[Lane]) -> Lane {
         awaited_until: segment.ends.min(caller_left).max(segment.begins),
         result: segment.result.clone(),
         holds: Vec::new(),
-        timeout: None,
+        timeouts: Vec::new(),
         parent,
     }
 }
 
-/// The call that a timeout ended: the last one at its depth or above that ended at that moment.
+/// The call that a timeout belongs to: the last one above it.
 fn timed_out(lanes: &[Lane], timeout: &Segment) -> Option<usize> {
-    let fits = |lane: &Lane| lane.kind == SegmentKind::Call && lane.depth <= timeout.depth;
-    let ended_then = (0..lanes.len()).rev().find(|i| fits(&lanes[*i]) && lanes[*i].ends == timeout.begins);
-    ended_then.or_else(|| (0..lanes.len()).rev().find(|i| fits(&lanes[*i])))
+    (0..lanes.len()).rev().find(|i| lanes[*i].kind == SegmentKind::Call && lanes[*i].depth < timeout.depth)
 }
 
 /// Where the time of the request went: stretches from its beginning to its end.
@@ -141,7 +190,7 @@ fn stretches(lanes: &[Lane]) -> Vec<Stretch> {
     }
     for stretch in &mut out {
         // The timeout nearest to the work explains it best; those above fire because of it.
-        stretch.cut_by = chain(lanes, stretch.lane).find(|i| lanes[*i].timeout == Some(stretch.ends));
+        stretch.cut_by = chain(lanes, stretch.lane).find(|i| lanes[*i].timeouts.iter().any(|fired| fired.at == stretch.ends));
     }
     out
 }
@@ -167,10 +216,14 @@ fn words(stretch: &Stretch, lanes: &[Lane]) -> String {
         None => lane.who.clone(),
     };
     match stretch.cut_by {
-        Some(cut) if cut == stretch.lane => format!("{what}, ended by its timeout"),
-        Some(cut) => format!("{what}, until {} timed out", lanes[cut].who),
+        Some(cut) if cut == stretch.lane => format!("{what}, ended by its {}", fired_at(&lanes[cut], stretch.ends)),
+        Some(cut) => format!("{what}, until the {} of {}", fired_at(&lanes[cut], stretch.ends), lanes[cut].who),
         None => what,
     }
+}
+
+fn fired_at(lane: &Lane, at: Instant) -> &str {
+    lane.timeouts.iter().find(|fired| fired.at == at).map_or("timeout", |fired| fired.what.as_str())
 }
 
 /// A lane and its callers, upwards.
@@ -237,11 +290,16 @@ mod tests {
     #[test]
     fn the_cascade_is_two_fault_delays_each_cut_by_a_timeout() {
         let lanes = lanes(&fixture::cascade().waterfall.unwrap());
-        assert_eq!(lanes.len(), 6);
+        let names: Vec<&str> = lanes.iter().map(|lane| lane.who.as_str()).collect();
+        let attempt = ["productpage-v1 → reviews", "reviews-v2", "reviews-v2 → ratings"];
+        assert_eq!(names, [["browser → productpage", "productpage-v1 → details"].as_slice(), &attempt, &attempt].concat());
         let delay = Some(SegmentKind::FaultDelay);
-        assert_eq!(secs(&stretches(&lanes)), [(3_000, 3, delay, Some(2)), (3_000, 5, delay, Some(4))]);
+        assert_eq!(secs(&stretches(&lanes)), [(3_000, 4, delay, Some(2)), (3_000, 7, delay, Some(5))]);
         let told: Vec<String> = told(&lanes).iter().map(|told| format!("{} {}", told.amount(), told.text)).collect();
-        assert_eq!(told, ["2 × 3.000 s fault delay of reviews-v2 → ratings, until productpage-v1 → reviews timed out"]);
+        assert_eq!(
+            told,
+            ["2 × 3.000 s fault delay of reviews-v2 → ratings, until the caller's timeout of productpage-v1 → reviews"]
+        );
         let (sum, last) = orphaned(&lanes).unwrap();
         assert_eq!((sum.millis(), last.nanos() / 1_000_000), (8_000, 160_000));
     }

@@ -10,6 +10,7 @@ mod waterfall;
 
 use std::fmt::Write as _;
 
+use super::lane;
 use super::names::Names;
 use crate::record::{ExpectationVerdict, FirstFailure, OutcomeTally, RunReport, Verdict};
 use crate::source::Sources;
@@ -46,11 +47,12 @@ const MANY: usize = 12;
 pub fn summary(report: &RunReport, page: &Page<'_>) -> String {
     let names = Names::of(report);
     let mut out = header(report, page);
+    let title = report.waterfall.as_ref().map_or_else(String::new, |waterfall| lane::title(report, waterfall));
     let sections = [
         ("CLIENTS", "what they saw", clients::render(report, page)),
         ("SERVICES", "where calls went", calls::render(report, page, &names)),
         ("FAILURES", "the first of each kind, and the command that explains it", failures(report, page, &names)),
-        ("ONE REQUEST", report.waterfall.as_ref().map_or("", |waterfall| &waterfall.title), waterfall::render(report, page)),
+        ("ONE REQUEST", title.as_str(), waterfall::render(report, page)),
         ("EXPECTATIONS", "", expectations(report, page)),
     ];
     for (title, remark, body) in sections {

@@ -6,9 +6,8 @@ use super::axis::TimeAxis;
 use super::palette::{BLUE, Colour, GREEN, INK, MUTED, NOBODY, ORANGE, PURPLE, SKY, VERMILLION, ink_on};
 use super::scene::{Anchor, Area, Label, MARGIN, SMALL, SUBTITLE, fitted, text_width};
 use crate::record::{RunReport, SegmentKind, Waterfall};
-use crate::report::lane::{Lane, lanes, orphaned, told, word};
+use crate::report::lane::{Fired, Lane, lanes, orphaned, title, told, word};
 use crate::text::{duration, plural};
-use crate::time::Duration;
 
 const WIDTH: i32 = 1000;
 const TOP: i32 = 108;
@@ -29,7 +28,7 @@ pub fn waterfall(report: &RunReport) -> Option<Scene> {
     let bottom = TOP + LANE * i32::try_from(shown.len()).ok()?;
     let height = bottom + 74 + 20 * i32::try_from(story.len()).ok()?;
     let answered = duration(waterfall.ends.since(waterfall.begins));
-    let subtitle = format!("{}: answered after {answered}", waterfall.title);
+    let subtitle = format!("{}: answered after {answered}", title(report, waterfall));
     let mut scene = Scene::new(WIDTH, height, &report.scenario, &subtitle);
 
     let names = shown.iter().map(|lane| INDENT * depth(lane) + text_width(&lane.who, SMALL, false)).max().unwrap_or(0).min(360);
@@ -129,19 +128,24 @@ impl Drawing<'_> {
             scene.rect(orphan, super::palette::PAPER.faded(72));
             scene.hatch(orphan, NOBODY);
         }
-        if let Some(at) = lane.timeout {
-            self.timeout(scene, lane, self.x(at), middle);
+        for fired in &lane.timeouts {
+            self.timeout(scene, lane, fired, middle);
         }
     }
 
     /// A cross at the end of the bar, and beside it after how long.
-    fn timeout(&self, scene: &mut Scene, lane: &Lane, x: i32, middle: i32) {
+    fn timeout(&self, scene: &mut Scene, lane: &Lane, fired: &Fired, middle: i32) {
         const HALF: i32 = 5;
+        let x = self.x(fired.at);
         scene.line((x, middle - BAR / 2 - 4), (x, middle + BAR / 2 + 4), VERMILLION, 3);
+        // Where the call went on, its bar has the room.
+        if lane.ended_by() != Some(fired) {
+            return;
+        }
         let centre = x + 13;
         scene.line((centre - HALF, middle - HALF), (centre + HALF, middle + HALF), VERMILLION, 3);
         scene.line((centre - HALF, middle + HALF), (centre + HALF, middle - HALF), VERMILLION, 3);
-        let text = format!("timeout after {}", duration(lane.timeout.map_or(Duration::ZERO, |at| at.since(lane.begins))));
+        let text = format!("{} after {}", fired.what, duration(fired.at.since(lane.begins)));
         let label = Label::new((centre + 12, middle), text).bold().coloured(VERMILLION);
         if label.area().right <= self.plot.right {
             scene.text(label);
@@ -199,8 +203,8 @@ fn legend(scene: &mut Scene, lanes: &[Lane], y: i32) {
     for (kind, _) in entries.into_iter().filter(|(_, shown)| *shown) {
         entry(scene, word(kind), &|scene, area| scene.rect(area, kind_colour(kind)));
     }
-    if lanes.iter().any(|lane| lane.timeout.is_some()) {
-        entry(scene, "the caller's timeout", &|scene, area| {
+    if lanes.iter().any(|lane| !lane.timeouts.is_empty()) {
+        entry(scene, "timeout", &|scene, area| {
             let x = i32::midpoint(area.left, area.right);
             scene.line((x, area.top - 2), (x, area.bottom + 2), VERMILLION, 3);
         });

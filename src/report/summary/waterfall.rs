@@ -54,7 +54,7 @@ impl<'a> Drawing<'a> {
         let names = widest.min(page.style.width * 2 / 5);
         let bars = page.style.width.saturating_sub(names + results + 6).clamp(20, 60);
         let mut marks = vec![waterfall.begins, waterfall.ends, end];
-        marks.extend(lanes.iter().filter_map(|lane| lane.timeout));
+        marks.extend(lanes.iter().flat_map(|lane| &lane.timeouts).map(|fired| fired.at));
         marks.extend(lanes.iter().map(|lane| lane.ends));
         Drawing { begins: waterfall.begins, length: end.since(waterfall.begins), names, bars, marks, page }
     }
@@ -94,8 +94,8 @@ impl<'a> Drawing<'a> {
         if lane.ends > lane.awaited_until {
             self.fill(&mut cells, lane.awaited_until, lane.ends, (ORPHANED, Ink::Faint));
         }
-        if let Some(at) = lane.timeout {
-            cells[self.column(at)] = (TIMEOUT, Ink::Bad);
+        for fired in &lane.timeouts {
+            cells[self.column(fired.at)] = (TIMEOUT, Ink::Bad);
         }
         let result = if lane.result.is_empty() { String::new() } else { format!(" {}", lane.result) };
         let text = format!("  {name}{padding}  {}{result}", self.painted(&cells));
@@ -130,7 +130,7 @@ fn legend(lanes: &[Lane], page: &Page<'_>) -> String {
     if !held.is_empty() {
         parts.push(format!("{HELD} {}", held.join(", ")));
     }
-    if lanes.iter().any(|lane| lane.timeout.is_some()) {
+    if lanes.iter().any(|lane| !lane.timeouts.is_empty()) {
         parts.push(format!("{TIMEOUT} timeout"));
     }
     if lanes.iter().any(|lane| lane.ends > lane.awaited_until) {
