@@ -96,7 +96,7 @@ impl Told {
 pub(super) const fn word(kind: SegmentKind) -> &'static str {
     match kind {
         SegmentKind::Call => "waiting for the answer",
-        SegmentKind::Work => "working",
+        SegmentKind::Work => "busy",
         SegmentKind::FaultDelay => "fault delay",
         SegmentKind::BackOff => "retry back-off",
         SegmentKind::Queue => "queueing",
@@ -212,7 +212,7 @@ fn words(stretch: &Stretch, lanes: &[Lane]) -> String {
     let lane = &lanes[stretch.lane];
     let what = match stretch.hold {
         Some(kind) => format!("{} of {}", word(kind), lane.who),
-        None if lane.kind == SegmentKind::Work => format!("{} working", lane.who),
+        None if lane.kind == SegmentKind::Work => format!("{} busy", lane.who),
         None => lane.who.clone(),
     };
     match stretch.cut_by {

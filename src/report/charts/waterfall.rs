@@ -133,7 +133,7 @@ impl Drawing<'_> {
         }
     }
 
-    /// A cross at the end of the bar, and beside it after how long.
+    /// A cross at the end of the bar, and beside it whose timeout it was.
     fn timeout(&self, scene: &mut Scene, lane: &Lane, fired: &Fired, middle: i32) {
         const HALF: i32 = 5;
         let x = self.x(fired.at);
@@ -145,8 +145,7 @@ impl Drawing<'_> {
         let centre = x + 13;
         scene.line((centre - HALF, middle - HALF), (centre + HALF, middle + HALF), VERMILLION, 3);
         scene.line((centre - HALF, middle + HALF), (centre + HALF, middle - HALF), VERMILLION, 3);
-        let text = format!("{} after {}", fired.what, duration(fired.at.since(lane.begins)));
-        let label = Label::new((centre + 12, middle), text).bold().coloured(VERMILLION);
+        let label = Label::new((centre + 12, middle), &fired.what).bold().coloured(VERMILLION);
         if label.area().right <= self.plot.right {
             scene.text(label);
         }
