@@ -163,7 +163,8 @@ pub fn percent(part: u64, whole: u64) -> String {
 /// A share between 0 and 1 as a percentage with up to two decimals: `75%`, `33.33%`.
 #[must_use]
 pub fn share(value: f64) -> String {
-    let text = format!("{:.2}", value * 100.0);
+    // Adding zero takes the sign from a negative one.
+    let text = format!("{:.2}", value * 100.0 + 0.0);
     let text = text.strip_suffix(".00").unwrap_or(&text);
     format!("{text}%")
 }
@@ -296,7 +297,7 @@ mod tests {
         ] {
             assert_eq!(percent(part, whole), text);
         }
-        assert_eq!([share(0.75), share(1.0 / 3.0)], ["75%", "33.33%"]);
+        assert_eq!([share(0.75), share(1.0 / 3.0), share(-0.0)], ["75%", "33.33%", "0%"]);
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub(super) fn cascade() -> RunReport {
             details: "downstream_remote_disconnect".to_owned(),
             count: 100,
             origin: span,
-            explain: ["--from", "productpage-v1", "http://reviews:9080/reviews/0", "-H", "end-user: jason"]
+            explain: ["-f", "mesh/all v1.yaml", "--from", "productpage-v1", "http://reviews:9080/reviews/0", "-H", "end-user: jason"]
                 .map(str::to_owned)
                 .to_vec(),
         }],

@@ -11,6 +11,7 @@ mod fixture;
 mod json;
 mod lane;
 mod names;
+mod plan;
 mod summary;
 
 pub use conformance::{conformance, conformance_json};

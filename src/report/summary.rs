@@ -35,8 +35,6 @@ pub struct Page<'a> {
     pub style: Style,
     /// How much is shown.
     pub detail: Detail,
-    /// Arguments that tell `meshsim route` the mesh of the run, such as `-f mesh/`.
-    pub mesh_args: &'a [String],
 }
 
 /// Expectations and lanes beyond this many are folded on a compact page.
@@ -51,7 +49,11 @@ pub fn summary(report: &RunReport, page: &Page<'_>) -> String {
     let sections = [
         ("CLIENTS", "what they saw", clients::render(report, page)),
         ("SERVICES", "where calls went", calls::render(report, page, &names)),
-        ("FAILURES", "the first of each kind, and the command that explains it", failures(report, page, &names)),
+        (
+            "FAILURES",
+            "first of each kind; run the command in the scenario's folder",
+            failures(report, page, &names),
+        ),
         ("ONE REQUEST", title.as_str(), waterfall::render(report, page)),
         ("EXPECTATIONS", "", expectations(report, page)),
     ];
@@ -140,7 +142,7 @@ fn failures(report: &RunReport, page: &Page<'_>, names: &Names) -> String {
         if !why.is_empty() {
             let _ = writeln!(out, "    {}", page.style.paint(Ink::Faint, &why.join(" · ")));
         }
-        if let Some(command) = explaining(failure, page.mesh_args) {
+        if let Some(command) = explaining(failure) {
             let _ = writeln!(out, "    {}", page.style.paint(Ink::Name, &command));
         }
     }
@@ -148,11 +150,11 @@ fn failures(report: &RunReport, page: &Page<'_>, names: &Names) -> String {
 }
 
 /// The command that explains a failure, to be copied into a shell.
-fn explaining(failure: &FirstFailure, mesh_args: &[String]) -> Option<String> {
+fn explaining(failure: &FirstFailure) -> Option<String> {
     if failure.explain.is_empty() {
         return None;
     }
-    let words = ["meshsim", "route"].into_iter().chain(mesh_args.iter().chain(&failure.explain).map(String::as_str));
+    let words = ["meshsim", "route"].into_iter().chain(failure.explain.iter().map(String::as_str));
     // Joining fails only for NUL bytes, which no shell could pass on either.
     shlex::try_join(words).ok()
 }
@@ -206,8 +208,7 @@ mod tests {
 
     fn render(report: &RunReport, style: Style, detail: Detail) -> String {
         let (sources, _) = fixture::sources();
-        let mesh_args = ["-f", "scenarios/bookinfo timeout/mesh"].map(str::to_owned);
-        summary(report, &Page { sources: &sources, style, detail, mesh_args: &mesh_args })
+        summary(report, &Page { sources: &sources, style, detail })
     }
 
     #[test]

@@ -13,7 +13,9 @@ pub enum Column {
     Text,
     /// Numbers, to the right.
     Number,
-    /// Text that is broken into lines when the table is wider than the page.
+    /// Numbers, to the right, left out when the table is wider than the page.
+    Spare,
+    /// Text that is broken into lines when the table is still wider than the page.
     Flexible,
 }
 
@@ -126,9 +128,14 @@ impl Table {
                 Some(widest.max(width(self.columns[i].1)))
             })
             .collect();
-        let shown = widths.iter().flatten().count();
-        let total = widths.iter().flatten().sum::<usize>() + GAP * shown.saturating_sub(1);
-        let mut excess = total.saturating_sub(available);
+        let total =
+            |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + GAP).sum::<usize>().saturating_sub(GAP);
+        for i in (0..self.columns.len()).rev().filter(|i| self.columns[*i].0 == Column::Spare) {
+            if total(&widths) > available {
+                widths[i] = None;
+            }
+        }
+        let mut excess = total(&widths).saturating_sub(available);
         for (i, (column, _)) in self.columns.iter().enumerate() {
             if let (Column::Flexible, Some(w)) = (column, &mut widths[i]) {
                 let kept = w.saturating_sub(excess).max(NARROWEST.min(*w));
@@ -156,7 +163,10 @@ impl Table {
                 let Some(wide) = wide else { continue };
                 let text = lines[i].get(n).map_or("", String::as_str);
                 let free = wide.saturating_sub(width(text));
-                let (before, after) = if self.columns[i].0 == Column::Number { (free, 0) } else { (0, free) };
+                let (before, after) = match self.columns[i].0 {
+                    Column::Number | Column::Spare => (free, 0),
+                    Column::Text | Column::Flexible => (0, free),
+                };
                 if text.is_empty() {
                     owed += wide + GAP;
                     continue;
@@ -211,6 +221,15 @@ mod tests {
             lines,
             ["user    requests  labels", "jason      1 000  black-stars details", "                  reviews-unavailable"]
         );
+    }
+
+    #[test]
+    fn spare_columns_go_before_anything_is_broken() {
+        let mut table = Table::new(&[(Column::Text, "version"), (Column::Spare, "p99"), (Column::Flexible, "answers")]);
+        table.row(["v1".into(), "12 ms".into(), "200 99%, 503 1%".into()]);
+        let render = |width| table.render(Style { colour: false, width }, 0);
+        assert_eq!(render(40), "version    p99  answers\nv1       12 ms  200 99%, 503 1%\n");
+        assert_eq!(render(30), "version  answers\nv1       200 99%, 503 1%\n");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::palette::{Colour, INK, MUTED, NOBODY, series};
 use super::scene::{Anchor, Area, Label, MARGIN, SMALL, SUBTITLE, fitted, text_width};
 use crate::record::{RunReport, Split, SplitPoint};
 use crate::report::names::Names;
+use crate::report::plan::planned;
 use crate::text::plural;
 
 const WIDTH: i32 = 1000;
@@ -56,7 +57,7 @@ fn panel(scene: &mut Scene, report: &RunReport, split: &Split, title: &str, plot
     for leg in 0..split.legs.len() {
         let colour = series(leg);
         steps(scene, split, &axis, plot, |point| point.exact.as_ref()?.get(leg).copied(), Line::Solid(colour));
-        steps(scene, split, &axis, plot, |point| point.planned.as_ref()?.get(leg).copied(), Line::Dashed(INK));
+        steps(scene, split, &axis, plot, |point| planned(point)?.get(leg).copied(), Line::Dashed(INK));
         observed(scene, split, leg, &axis, plot);
     }
     leg_names(scene, split, plot);
@@ -80,12 +81,23 @@ fn phases(scene: &mut Scene, report: &RunReport, axis: &TimeAxis, plot: Area) {
     }
 }
 
-/// Stretches of points in which calls were seen. A new phase begins a new one: what lies between
-/// two phases is a jump, and no slope.
-fn seen(split: &Split) -> impl Iterator<Item = &[SplitPoint]> {
-    let calls = |point: &SplitPoint| point.observed.iter().sum::<u64>();
-    let runs = split.points.chunk_by(move |a, b| a.phase == b.phase && (calls(a) == 0) == (calls(b) == 0));
-    runs.filter(move |run| run.first().is_some_and(|point| calls(point) > 0))
+/// Stretches of points that say something about a version. A new phase begins a new one: what lies
+/// between two phases is a jump, and no slope. Nor is there anything to say while nothing is called,
+/// or of a version that cannot be reached and was not.
+fn seen(split: &Split, leg: usize) -> impl Iterator<Item = &[SplitPoint]> {
+    let telling = move |point: &SplitPoint| {
+        let calls = point.observed.iter().sum::<u64>() > 0;
+        let reached = point.observed.get(leg).is_some_and(|hits| *hits > 0);
+        calls && (reached || certain(point, leg) != Some(0.0))
+    };
+    let runs = split.points.chunk_by(move |a, b| a.phase == b.phase && telling(a) == telling(b));
+    runs.filter(move |run| run.first().is_some_and(telling))
+}
+
+/// The expected share of a version, where it leaves nothing to chance.
+fn certain(point: &SplitPoint, leg: usize) -> Option<f64> {
+    let exact = *point.exact.as_ref()?.get(leg)?;
+    (exact <= 0.0 || exact >= 1.0).then_some(exact.clamp(0.0, 1.0))
 }
 
 fn middle(axis: &TimeAxis, point: &SplitPoint) -> i32 {
@@ -93,7 +105,7 @@ fn middle(axis: &TimeAxis, point: &SplitPoint) -> i32 {
 }
 
 fn band(scene: &mut Scene, split: &Split, leg: usize, axis: &TimeAxis, plot: Area) {
-    for run in seen(split) {
+    for run in seen(split, leg).filter(|run| run.iter().any(|point| certain(point, leg).is_none())) {
         let edge = |point: &SplitPoint, high: bool| {
             let interval = point.intervals.get(leg).copied().unwrap_or_default();
             (middle(axis, point), share_y(plot, if high { interval.high } else { interval.low }))
@@ -111,7 +123,7 @@ fn band(scene: &mut Scene, split: &Split, leg: usize, axis: &TimeAxis, plot: Are
 fn observed(scene: &mut Scene, split: &Split, leg: usize, axis: &TimeAxis, plot: Area) {
     // Dots that touch are a worse line.
     let dots = split.points.len() <= 80;
-    for run in seen(split) {
+    for run in seen(split, leg) {
         let points: Vec<(i32, i32)> = run
             .iter()
             .map(|point| {
@@ -149,7 +161,7 @@ fn steps(scene: &mut Scene, split: &Split, axis: &TimeAxis, plot: Area, value: i
 
 /// Names at the right end of the lines, pushed apart where the lines meet.
 fn leg_names(scene: &mut Scene, split: &Split, plot: Area) {
-    let Some(last) = seen(split).last().and_then(<[SplitPoint]>::last) else { return };
+    let Some(last) = split.points.iter().rfind(|point| point.observed.iter().any(|hits| *hits > 0)) else { return };
     let total: u64 = last.observed.iter().sum();
     let mut labels: Vec<(i32, usize)> = (0..split.legs.len())
         .map(|leg| (share_y(plot, last.observed.get(leg).copied().unwrap_or(0) as f64 / total.max(1) as f64), leg))
@@ -174,7 +186,7 @@ fn legend(scene: &mut Scene, splits: &[&Split], y: i32) {
         scene.text(Label::new((x + 38, y), text).coloured(MUTED).anchored(Anchor::Start));
         x += 38 + text_width(text, SMALL, false) + 24;
     };
-    if points().any(|point| point.planned.is_some()) {
+    if points().any(|point| planned(point).is_some()) {
         entry(scene, "planned by the route", &|scene, x| scene.dashes((x, y), (x + 30, y), INK, 1));
     }
     if points().any(|point| point.exact.is_some()) {

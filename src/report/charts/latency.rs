@@ -18,7 +18,7 @@ const MOST_ROWS: usize = 12;
 /// Kinds of answers with a colour of their own; the rest is grey.
 const MOST_KINDS: usize = 6;
 /// Pixels of one bar of a histogram.
-const BIN: i32 = 8;
+const BIN: i32 = 6;
 
 /// A histogram for each class of users, or `None` if nothing was answered.
 #[must_use]
@@ -99,7 +99,7 @@ fn row(scene: &mut Scene, who: &str, outcomes: &[OutcomeTally], kinds: &[String]
     scene.line((plot.left, plot.top), (plot.right, plot.top), RULE, 1);
     let mut free_from = i32::MIN;
     for (bin, parts) in &bins {
-        let (left, mut bottom) = (plot.left + bin * BIN, plot.bottom);
+        let (left, mut bottom) = ((plot.left + bin * BIN - BIN / 2).max(plot.left), plot.bottom);
         let total: u64 = parts.iter().map(|(_, count)| count).sum();
         for (name, count) in parts {
             let height = i32::try_from(u128::from(*count) * PLOT as u128 / u128::from(highest.max(1))).unwrap_or(PLOT).max(1);
@@ -130,7 +130,7 @@ fn bins(outcomes: &[OutcomeTally], axis: &TimeAxis) -> std::collections::BTreeMa
     for outcome in outcomes {
         let name = kind(outcome);
         for (time, count) in &outcome.latency.buckets {
-            let bin = bins.entry((axis.x(time.nanos()) - axis.left) / BIN).or_default();
+            let bin = bins.entry((axis.x(time.nanos()) - axis.left + BIN / 2) / BIN).or_default();
             match bin.iter_mut().find(|(kind, _)| *kind == name) {
                 Some((_, sum)) => *sum += count,
                 None => bin.push((name.clone(), *count)),

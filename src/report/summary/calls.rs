@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use super::{Detail, Page, outcome_words, phase_name, unremarkable};
 use crate::record::{Interval, Latency, OutcomeTally, RunReport, Split};
 use crate::report::names::Names;
+use crate::report::plan::planned;
 use crate::text::{Cell, Column, Ink, Table, duration, grouped, percent, plural, share};
 
 /// Calls of one source to one service.
@@ -109,7 +110,7 @@ fn table(report: &RunReport, edge: &Edge<'_>, split: Option<&Split>) -> Table {
         (Column::Number, "planned"),
         (Column::Number, "exact"),
         (Column::Number, "95% interval"),
-        (Column::Number, "p99"),
+        (Column::Spare, "p99"),
         (Column::Flexible, "answers"),
     ]);
     for (phase, versions) in &edge.phases {
@@ -118,9 +119,11 @@ fn table(report: &RunReport, edge: &Edge<'_>, split: Option<&Split>) -> Table {
             let first = if i == 0 { phase_name(report, *phase) } else { "" };
             let leg = split.and_then(|split| Leg::of(split, *phase, name));
             let reached = if name.is_empty() { Cell::new(Ink::Faint, "none") } else { (*name).into() };
-            let mut cells = vec![Cell::new(Ink::Name, first), reached, grouped(version.arrived).into()];
-            let share = if versions.len() > 1 { percent(version.arrived, total) } else { String::new() };
-            cells.push(share.into());
+            // What reached nothing has answers and no hits.
+            let arrived = !name.is_empty() || version.arrived > 0;
+            let hits = if arrived { grouped(version.arrived) } else { String::new() };
+            let share = if versions.len() > 1 && arrived { percent(version.arrived, total) } else { String::new() };
+            let mut cells = vec![Cell::new(Ink::Name, first), reached, hits.into(), share.into()];
             cells.extend(leg.map_or_else(Default::default, |leg| leg.cells()));
             let p99 = if version.latency.count == 0 { String::new() } else { duration(version.latency.percentile(99)) };
             cells.push(p99.into());
@@ -148,10 +151,10 @@ impl Leg {
             let first = (*values.first()?)?;
             values.iter().all(|value| *value == Some(first)).then_some(first)
         };
-        let at = |shares: &Option<Vec<f64>>| shares.as_ref().and_then(|shares| shares.get(index).copied());
+        let at = |shares: Option<&[f64]>| shares.and_then(|shares| shares.get(index).copied());
         Some(Leg {
-            planned: constant(points.iter().map(|point| at(&point.planned)).collect()),
-            exact: constant(points.iter().map(|point| at(&point.exact)).collect()),
+            planned: constant(points.iter().map(|point| at(planned(point))).collect()),
+            exact: constant(points.iter().map(|point| at(point.exact.as_deref())).collect()),
             hits: points.iter().filter_map(|point| point.observed.get(index)).sum(),
             total: points.iter().flat_map(|point| &point.observed).sum(),
         })
@@ -183,6 +186,7 @@ fn answers(version: &Version) -> Cell {
     let text: Vec<String> = outcomes
         .iter()
         .map(|((status, flags), count)| match outcome_words(*status, flags) {
+            words if version.arrived == 0 => format!("{words} ×{}", grouped(**count)),
             words if **count == total => words,
             words => format!("{words} {}", percent(**count, total)),
         })

@@ -29,9 +29,10 @@ pub(super) fn render(report: &RunReport, page: &Page<'_>) -> String {
     if folded {
         let _ = writeln!(out, "  … {} more", plural((lanes.len() - shown) as u64, "call"));
     }
-    out.push_str(&legend(&lanes, page));
-    out.push('\n');
-    out.push_str(&where_it_went(waterfall, &lanes, page));
+    let told = where_it_went(waterfall, &lanes, page);
+    if !told.is_empty() {
+        let _ = write!(out, "{}\n{told}", legend(&lanes, page));
+    }
     out
 }
 
