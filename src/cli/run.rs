@@ -290,7 +290,7 @@ fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Conte
             Format::Text => {
                 let detail = if args.full { Detail::Full } else { Detail::Compact };
                 let style = Style { colour, ..Style::PLAIN };
-                report::summary(report, &Page { sources, style, detail, mesh_args: &[] })
+                report::summary(report, &Page { sources, style, detail })
             }
         };
         match &output.file {

@@ -138,9 +138,17 @@ pub(super) fn cascade() -> RunReport {
             details: "downstream_remote_disconnect".to_owned(),
             count: 100,
             origin: span,
-            explain: ["-f", "mesh/all v1.yaml", "--from", "productpage-v1", "http://reviews:9080/reviews/0", "-H", "end-user: jason"]
-                .map(str::to_owned)
-                .to_vec(),
+            explain: [
+                "-f",
+                "mesh/all v1.yaml",
+                "--from",
+                "productpage-v1",
+                "http://reviews:9080/reviews/0",
+                "-H",
+                "end-user: jason",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }],
         expectations: vec![
             verdict("jason sees black stars", true, "status 200, labels black, 50 requests", "the same", span),

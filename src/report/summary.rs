@@ -49,11 +49,7 @@ pub fn summary(report: &RunReport, page: &Page<'_>) -> String {
     let sections = [
         ("CLIENTS", "what they saw", clients::render(report, page)),
         ("SERVICES", "where calls went", calls::render(report, page, &names)),
-        (
-            "FAILURES",
-            "first of each kind; run the command in the scenario's folder",
-            failures(report, page, &names),
-        ),
+        ("FAILURES", "first of each kind; run the command in the scenario's folder", failures(report, page, &names)),
         ("ONE REQUEST", title.as_str(), waterfall::render(report, page)),
         ("EXPECTATIONS", "", expectations(report, page)),
     ];
