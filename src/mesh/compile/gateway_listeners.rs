@@ -194,3 +194,68 @@ fn auto_passthrough(hosts: &[String], scope: GatewayScope<'_>) -> Vec<FilterChai
     }
     chains
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{chains, described, proxy};
+    use crate::mesh::{Mesh, ProxyKind};
+
+    /// The mesh of Gateways written as `name: servers`, and more objects.
+    fn mesh(gateways: &[(&str, &str)], more: &str) -> Mesh {
+        let object = |(name, servers): &(&str, &str)| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: edge}}\nspec: {{selector: {{istio: ingress}}, servers: [{servers}]}}\n"
+            )
+        };
+        let yaml = format!("{}{more}", gateways.iter().map(object).collect::<String>());
+        described(&yaml, vec![proxy(ProxyKind::Gateway, "ingress", "edge", "istio=ingress")], Vec::new())
+    }
+
+    fn server(protocol: &str, name: &str, host: &str, tls: &str) -> String {
+        let tls = if tls.is_empty() { String::new() } else { format!(", tls: {{{tls}}}") };
+        format!("{{port: {{number: 443, name: {name}, protocol: {protocol}}}, hosts: [{host}]{tls}}}")
+    }
+
+    const SIMPLE: &str = "mode: SIMPLE, credentialName: c";
+
+    #[test]
+    fn servers_on_one_port_must_go_together() {
+        let http = server("HTTP", "http", "a.test", "");
+        let https = server("HTTPS", "https", "a.test", SIMPLE);
+        let again = server("HTTPS", "other", "a.test", SIMPLE);
+        let beside = server("HTTPS", "beside", "b.test", SIMPLE);
+        let tcp = server("TCP", "tcp", "a.test", "");
+        let https_table = "table https.443.https.a.edge";
+        for (first, second, expected) in [
+            (&http, &http, vec!["|| -> table http.443".to_owned()]),
+            // HTTPS after HTTP is left out, HTTP after HTTPS stays.
+            (&http, &https, vec!["|| -> table http.443".to_owned()]),
+            (&https, &http, vec![format!("a.test|| -> {https_table}"), "|| -> table http.443".to_owned()]),
+            (&https, &again, vec![format!("a.test|| -> {https_table}")]),
+            (&https, &beside, vec![format!("a.test|| -> {https_table}"), "b.test|| -> table https.443.beside.b.edge".to_owned()]),
+            (&http, &tcp, vec!["|| -> table http.443".to_owned()]),
+        ] {
+            let mesh = mesh(&[("a", first), ("b", second)], "");
+            assert_eq!(chains(&mesh.proxies[0], "0.0.0.0_443"), expected, "{first} {second}");
+        }
+    }
+
+    #[test]
+    fn tls_that_is_handed_on_needs_a_tls_rule_and_opened_tls_a_tcp_rule() {
+        let rule = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: r, namespace: edge}\nspec: {gateways: [a], hosts: [a.test], tls: [{match: [{sniHosts: [a.test]}], route: [{destination: {host: t.test, port: {number: 1}}}]}], tcp: [{route: [{destination: {host: b.test, port: {number: 2}}}]}]}\n";
+        let passed = server("TLS", "tls", "a.test", "mode: PASSTHROUGH");
+        let opened = server("TLS", "tls", "a.test", SIMPLE);
+        for (server, expected) in [(&passed, "a.test|| -> outbound|1||t.test"), (&opened, "a.test|| -> outbound|2||b.test")] {
+            assert_eq!(chains(&mesh(&[("a", server)], rule).proxies[0], "0.0.0.0_443"), [expected]);
+            assert!(mesh(&[("a", server)], "").proxies[0].listeners.is_empty());
+        }
+    }
+
+    #[test]
+    fn clients_dial_the_ports_of_the_gateways_services() {
+        let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: ingress, namespace: edge}\nspec: {selector: {istio: ingress}, ports: [{name: a, port: 443, targetPort: 8443}, {name: b, port: 444, targetPort: 8443}]}\n";
+        let mesh = mesh(&[("a", &server("HTTP", "http", "a.test", ""))], service);
+        let dialled: Vec<u16> = mesh.proxies[0].listeners.iter().map(|listener| listener.port).collect();
+        assert_eq!(dialled, [443, 444]);
+    }
+}

@@ -132,3 +132,96 @@ fn catch_alls_last(routes: impl Iterator<Item = Route>) -> Vec<Route> {
     others.extend(catch_alls);
     others
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{described, proxy, virtual_hosts};
+    use crate::mesh::{Mesh, ProxyKind};
+
+    const GATEWAY: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: edge}
+spec:
+  selector: {istio: ingress}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*.shop.test', www.other.test]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: one, namespace: shop}
+spec: {ports: [{name: http, port: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: two, namespace: shop}
+spec: {ports: [{name: http, port: 8080}, {name: http-alt, port: 9090}]}
+";
+
+    fn mesh(rules: &[(&str, &str)]) -> Mesh {
+        let object = |(name, spec): &(&str, &str)| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+            )
+        };
+        let yaml = format!("{GATEWAY}{}", rules.iter().map(object).collect::<String>());
+        described(&yaml, vec![proxy(ProxyKind::Gateway, "ingress", "edge", "istio=ingress")], Vec::new())
+    }
+
+    fn hosts(rules: &[(&str, &str)]) -> Vec<String> {
+        virtual_hosts(&mesh(rules).proxies[0], "http.80")
+    }
+
+    fn answering(hosts: &str, rules: &str) -> String {
+        format!("{{gateways: [edge/gw], hosts: [{hosts}], http: [{rules}]}}")
+    }
+
+    #[test]
+    fn rules_of_several_virtual_services_are_merged_with_catch_alls_last() {
+        let old = answering(
+            "a.shop.test",
+            "{match: [{uri: {prefix: /old}}], directResponse: {status: 201}}, {directResponse: {status: 202}}",
+        );
+        let young = answering("a.shop.test", "{match: [{uri: {prefix: /young}}], directResponse: {status: 203}}");
+        let regex = answering("a.shop.test", "{match: [{uri: {regex: '/.*'}}], directResponse: {status: 204}}");
+        assert_eq!(hosts(&[("a", &old), ("b", &young)]), ["a.shop.test:80: direct 201, direct 203, direct 202"]);
+        // Only `.*` itself is taken for a catch-all.
+        assert_eq!(hosts(&[("a", &regex), ("b", &young)]), ["a.shop.test:80: direct 204, direct 203"]);
+    }
+
+    #[test]
+    fn hosts_are_what_server_and_virtual_service_have_in_common() {
+        let ok = "{directResponse: {status: 200}}";
+        for (own, served) in [
+            ("a.shop.test", vec!["a.shop.test:80: direct 200"]),
+            ("'*'", vec!["www.other.test:80: direct 200"]),
+            ("'*.shop.test'", vec!["*.shop.test:80: direct 200"]),
+            ("foreign.test", vec!["blackhole:80: "]),
+            // Hosts with the same routes share the virtual host of the most specific one.
+            ("'b.shop.test', 'longer.shop.test'", vec!["longer.shop.test:80: direct 200"]),
+        ] {
+            assert_eq!(hosts(&[("a", &answering(own, ok))]), served, "{own}");
+        }
+    }
+
+    #[test]
+    fn a_destination_without_port_takes_the_services_only_one_else_the_servers() {
+        let to = |host: &str| answering("a.shop.test", &format!("{{route: [{{destination: {{host: {host}}}}}]}}"));
+        for (host, cluster) in
+            [("one", "outbound|8080||one.shop.svc.cluster.local"), ("two", "outbound|80||two.shop.svc.cluster.local")]
+        {
+            assert_eq!(hosts(&[("a", &to(host))]), [format!("a.shop.test:80: {cluster}")]);
+        }
+    }
+
+    #[test]
+    fn gateways_see_what_is_exported_to_them() {
+        let spec = |export_to: &str| {
+            format!(
+                "{{exportTo: [{export_to}], gateways: [edge/gw], hosts: [a.shop.test], http: [{{directResponse: {{status: 200}}}}]}}"
+            )
+        };
+        for (export_to, served) in [("'*'", true), ("edge", true), ("'.'", false)] {
+            assert_eq!(hosts(&[("a", &spec(export_to))])[0].starts_with("a.shop.test"), served, "{export_to}");
+        }
+    }
+}

@@ -189,3 +189,83 @@ fn check_order(model: &Model<'_>, vs: &VirtualService, diagnostics: &mut Vec<Dia
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::compiled;
+    use crate::diagnostic::Code;
+
+    const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: reviews, namespace: default}
+spec: {ports: [{name: http, port: 9080}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, namespace: default}
+spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
+";
+
+    /// The findings of this pass about VirtualServices written as `name: spec`.
+    fn findings(rules: &[(&str, &str)]) -> Vec<(Code, String)> {
+        let object = |(name, spec): &(&str, &str)| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: default}}\nspec: {spec}\n"
+            )
+        };
+        let (_, findings) = compiled(&format!("{SERVICE}{}", rules.iter().map(object).collect::<String>()));
+        let own = [
+            Code::UndefinedSubset,
+            Code::UndefinedHost,
+            Code::UndefinedGateway,
+            Code::UndefinedPort,
+            Code::ConflictingHost,
+            Code::UnreachableRule,
+        ];
+        findings.into_iter().filter(|f| own.contains(&f.code)).map(|f| (f.code, f.message)).collect()
+    }
+
+    #[test]
+    fn what_a_route_names_must_exist() {
+        let to = |destination: &str| format!("{{hosts: [reviews], http: [{{route: [{{destination: {{{destination}}}}}]}}]}}");
+        for (destination, code) in [
+            ("host: reviews, subset: v1, port: {number: 9080}", None),
+            ("host: reviews, subset: v2", Some(Code::UndefinedSubset)),
+            ("host: reviews, port: {number: 80}", Some(Code::UndefinedPort)),
+            ("host: reveiws", Some(Code::UndefinedHost)),
+        ] {
+            let found: Vec<Code> = findings(&[("a", &to(destination))]).into_iter().map(|(code, _)| code).collect();
+            assert_eq!(found, code.into_iter().collect::<Vec<_>>(), "{destination}");
+        }
+        let gateway = "{hosts: [reviews], gateways: [absent], http: [{directResponse: {status: 200}}]}";
+        assert_eq!(findings(&[("a", gateway)]), [(Code::UndefinedGateway, "there is no Gateway `default/absent`".to_owned())]);
+    }
+
+    #[test]
+    fn the_loser_of_a_host_learns_who_has_it() {
+        let spec = "{hosts: [reviews], http: [{directResponse: {status: 200}}]}";
+        let expected = "host `reviews.default.svc.cluster.local` belongs to VirtualService `default/a`";
+        assert_eq!(findings(&[("b", spec), ("a", spec)]), [(Code::ConflictingHost, expected.to_owned())]);
+    }
+
+    #[test]
+    fn rules_behind_a_block_that_takes_everything_are_unreachable() {
+        let with = |block: &str| {
+            format!(
+                "{{hosts: [reviews], http: [{{match: [{block}], directResponse: {{status: 200}}}}, {{match: [{{uri: {{prefix: /x}}}}], directResponse: {{status: 201}}}}]}}"
+            )
+        };
+        for (block, unreachable) in [
+            ("{}", true),
+            ("{uri: {prefix: /}}", true),
+            ("{uri: {regex: '.*'}}", true),
+            ("{uri: {prefix: /}, port: 9080}", false),
+            ("{sourceLabels: {app: a}}", false),
+            ("{uri: {prefix: /}, method: {exact: GET}}", false),
+        ] {
+            let found = findings(&[("a", &with(block))]).iter().any(|(code, _)| *code == Code::UnreachableRule);
+            assert_eq!(found, unreachable, "{block}");
+        }
+    }
+}

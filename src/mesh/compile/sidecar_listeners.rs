@@ -296,3 +296,93 @@ pub(super) fn has_equal_matches(listener: &Listener) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{chains, described, proxy};
+    use crate::mesh::{Mesh, ProxyKind};
+
+    fn mesh(yaml: &str, labels: &str) -> Mesh {
+        described(yaml, vec![proxy(ProxyKind::Sidecar, "client", "shop", labels)], Vec::new())
+    }
+
+    const HTTP: &str = "http/1.0,http/1.1,h2c";
+
+    #[test]
+    fn http_ports_are_shared_and_sniffed_ports_belong_to_an_address() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}, {name: unknown, port: 81}, {name: tcp-db, port: 82}, {name: https, port: 83}]}
+";
+        let mesh = mesh(yaml, "");
+        let client = &mesh.proxies[0];
+        let to = |port| format!("outbound|{port}||web.shop.svc.cluster.local");
+        assert_eq!(chains(client, "0.0.0.0_80"), [format!("||{HTTP} -> table 80"), "|| -> PassthroughCluster".to_owned()]);
+        let sniffed = [format!("|| -> {}", to(81)), format!("||{HTTP} -> table web.shop.svc.cluster.local:81")];
+        assert_eq!(chains(client, "10.0.0.1_81"), sniffed);
+        assert_eq!(chains(client, "10.0.0.1_82"), [format!("|| -> {}", to(82))]);
+        assert_eq!(chains(client, "10.0.0.1_83"), [format!("|| -> {}", to(83))]);
+    }
+
+    #[test]
+    fn tcp_rules_are_for_the_clients_they_name_and_others_keep_the_default() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: storage, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: tcp, port: 6379}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: storage, namespace: shop}
+spec:
+  hosts: [storage]
+  tcp:
+  - match: [{sourceLabels: {version: v2}}]
+    route: [{destination: {host: storage, subset: v2}}]
+  - match: [{port: 6379, sourceLabels: {version: v1}}]
+    route: [{destination: {host: storage, subset: a}, weight: 1}, {destination: {host: storage, subset: b}, weight: 3}]
+";
+        let to = |subset| format!("outbound|6379|{subset}|storage.shop.svc.cluster.local");
+        for (labels, target) in
+            [("version=v2", to("v2")), ("version=v1", format!("1*{}+3*{}", to("a"), to("b"))), ("version=v3", to(""))]
+        {
+            assert_eq!(chains(&mesh(yaml, labels).proxies[0], "10.0.0.1_6379"), [format!("|| -> {target}")], "{labels}");
+        }
+    }
+
+    #[test]
+    fn hosts_without_address_are_told_by_server_name() {
+        let entry = |name: &str| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{hosts: [{name}.test], resolution: DNS, ports: [{{number: 443, name: tls, protocol: TLS}}]}}\n"
+            )
+        };
+        let rule = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: r, namespace: shop}\nspec: {hosts: [a.test], tls: [{match: [{sniHosts: [a.test]}], route: [{destination: {host: b.test}}]}]}\n";
+        let mesh = mesh(&format!("{}{}{rule}", entry("a"), entry("b")), "");
+        let expected = ["a.test|| -> outbound|443||b.test", "b.test|| -> outbound|443||b.test", "|| -> PassthroughCluster"];
+        assert_eq!(chains(&mesh.proxies[0], "0.0.0.0_443"), expected);
+    }
+
+    #[test]
+    fn a_listener_with_two_equal_chains_is_not_loaded() {
+        let yaml = "
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: tls, port: 443}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: r, namespace: shop}
+spec:
+  hosts: [a.shop.svc.cluster.local, x.test, y.test]
+  tls:
+  - {match: [{sniHosts: [x.test]}], route: [{destination: {host: a}}]}
+  - {match: [{sniHosts: [x.test, y.test]}], route: [{destination: {host: a}}]}
+";
+        assert!(mesh(yaml, "").proxies[0].listeners.is_empty());
+    }
+}

@@ -299,3 +299,118 @@ pub(super) fn sniffed_virtual_hosts(all: &[VirtualHost], host: &str) -> Vec<Virt
     }
     own
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{described, pods, proxy, virtual_hosts};
+    use crate::mesh::{Mesh, ProxyKind};
+
+    const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: reviews, namespace: shop}
+spec: {clusterIP: 10.0.0.1, selector: {app: reviews}, ports: [{name: http, port: 9080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: ratings, namespace: shop}
+spec: {clusterIP: 10.0.0.2, selector: {app: ratings}, ports: [{name: http, port: 9080}, {name: http-web, port: 80}]}
+";
+
+    /// The mesh of the services above with VirtualServices in namespace `shop`, written as
+    /// `name: spec`, seen by a client with labels.
+    fn mesh(rules: &[(&str, &str)], labels: &str) -> Mesh {
+        let object = |(name, spec): &(&str, &str)| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+            )
+        };
+        let yaml = format!("{SERVICES}{}", rules.iter().map(object).collect::<String>());
+        described(
+            &yaml,
+            vec![proxy(ProxyKind::Sidecar, "client", "shop", labels)],
+            vec![pods("reviews.shop", "app=reviews", 1, 9080)],
+        )
+    }
+
+    const REVIEWS: &str = "reviews.shop.svc.cluster.local:9080";
+
+    fn reviews(mesh: &Mesh) -> String {
+        let hosts = virtual_hosts(&mesh.proxies[0], "9080");
+        hosts.into_iter().find_map(|host| host.strip_prefix(&format!("{REVIEWS}: ")).map(str::to_owned)).unwrap()
+    }
+
+    fn to(subset: &str) -> String {
+        format!("outbound|9080|{subset}|reviews.shop.svc.cluster.local")
+    }
+
+    #[test]
+    fn the_first_virtual_service_with_a_route_owns_a_host_whole() {
+        let plain = |subset: &str| {
+            format!("{{hosts: [reviews], http: [{{route: [{{destination: {{host: reviews, subset: {subset}}}}}]}}]}}")
+        };
+        let for_app = |app: &str, subset: &str| {
+            format!(
+                "{{hosts: [reviews], http: [{{match: [{{sourceLabels: {{app: {app}}}}}], route: [{{destination: {{host: reviews, subset: {subset}}}}}]}}]}}"
+            )
+        };
+        let wildcard = "{hosts: ['*.shop.svc.cluster.local'], http: [{route: [{destination: {host: reviews, subset: wild}}]}]}";
+        let (one, two, other) = (plain("one"), plain("two"), for_app("other", "three"));
+        for (rules, expected) in [
+            (vec![("a", one.as_str()), ("b", &two)], to("one")),
+            (vec![("a", &other), ("b", &two)], to("two")),
+            (vec![("a", &other)], to("")),
+            (vec![("a", wildcard)], to("wild")),
+            (vec![("a", wildcard), ("b", &two)], to("two")),
+            // An exact host without a route left does not fall back to the wildcard.
+            (vec![("a", wildcard), ("b", &other)], to("")),
+        ] {
+            assert_eq!(reviews(&mesh(&rules, "app=client")), expected, "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_no_service_are_served_on_port_80_and_beside_services() {
+        let alone = "{hosts: [ext.test], http: [{directResponse: {status: 418}}]}";
+        let beside = "{hosts: [ext.test, reviews], http: [{directResponse: {status: 418}}]}";
+        let listed = |mesh: &Mesh, table| virtual_hosts(&mesh.proxies[0], table).iter().any(|host| host.starts_with("ext.test:"));
+        for (spec, on_80, on_9080) in [(alone, true, false), (beside, true, true)] {
+            let mesh = mesh(&[("a", spec)], "");
+            assert_eq!((listed(&mesh, "80"), listed(&mesh, "9080")), (on_80, on_9080), "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_service_answers_to_every_form_of_its_name_that_the_client_may_use() {
+        let domains = |namespace: &str| -> Vec<String> {
+            let mesh = described(SERVICES, vec![proxy(ProxyKind::Sidecar, "client", namespace, "")], Vec::new());
+            let table = mesh.proxies[0].route_tables.iter().find(|table| table.name == "9080").unwrap();
+            table.virtual_hosts.iter().find(|host| host.name == REVIEWS).unwrap().domains.clone()
+        };
+        let full = ["reviews.shop.svc.cluster.local", "reviews.shop.svc.cluster.local."];
+        let short = ["reviews.shop.svc", "reviews.shop", "10.0.0.1"];
+        assert_eq!(domains("other"), [full.as_slice(), &short].concat());
+        assert_eq!(domains("shop"), [full.as_slice(), &["reviews"], &short].concat());
+    }
+
+    #[test]
+    fn unknown_hosts_are_forwarded_or_blocked() {
+        let sidecar = "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s, namespace: shop}\nspec: {egress: [{hosts: ['*/*']}], outboundTrafficPolicy: {mode: REGISTRY_ONLY}}\n";
+        for (more, last, fallback) in
+            [("", "allow_any: PassthroughCluster", "PassthroughCluster"), (sidecar, "block_all: direct 502", "BlackHoleCluster")]
+        {
+            let mesh = described(&format!("{SERVICES}{more}"), vec![proxy(ProxyKind::Sidecar, "c", "shop", "")], Vec::new());
+            assert_eq!(virtual_hosts(&mesh.proxies[0], "9080").last().unwrap(), last);
+            assert_eq!(mesh.proxies[0].fallback.as_ref().unwrap().name, fallback);
+        }
+    }
+
+    #[test]
+    fn a_destination_without_port_takes_the_dialled_one() {
+        let spec = "{hosts: [ratings], http: [{route: [{destination: {host: reviews}}]}]}";
+        let mesh = mesh(&[("a", spec)], "");
+        let on = |table| virtual_hosts(&mesh.proxies[0], table)[0].clone();
+        assert_eq!(on("80"), "ratings.shop.svc.cluster.local:80: outbound|80||reviews.shop.svc.cluster.local");
+        assert_eq!(on("9080"), "ratings.shop.svc.cluster.local:9080: outbound|9080||reviews.shop.svc.cluster.local");
+    }
+}

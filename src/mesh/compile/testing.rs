@@ -3,6 +3,8 @@
 use super::mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::cluster::Cluster;
+use crate::mesh::proxy::ChainTarget;
+use crate::mesh::route::{Action, Route};
 use crate::mesh::{Proxy, ProxyKind, ProxySpec};
 use crate::resource::{Objects, decode};
 use crate::source::Sources;
@@ -66,4 +68,47 @@ pub(super) fn places(mesh: &Mesh, cluster: &Cluster) -> Vec<String> {
         format!("{}#{}*{}: {}", group.locality, group.priority, group.weight, endpoints.join(" "))
     });
     groups.collect()
+}
+
+/// What a route does, in one word: its clusters with weights, or its answer.
+pub(super) fn action(route: &Route) -> String {
+    match &route.action {
+        Action::Forward(forward) => match forward.legs.all() {
+            [only] => only.cluster.name.clone(),
+            legs => legs.iter().map(|leg| format!("{}*{}", leg.weight, leg.cluster.name)).collect::<Vec<_>>().join("+"),
+        },
+        Action::Redirect(redirect) => format!("redirect {}", redirect.status),
+        Action::Direct(direct) => format!("direct {}", direct.status),
+    }
+}
+
+/// The virtual hosts of a route table as `name: action, action`.
+pub(super) fn virtual_hosts(proxy: &Proxy, table: &str) -> Vec<String> {
+    let known = || proxy.route_tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>();
+    let found = proxy.route_tables.iter().find(|known| known.name == table);
+    let table = found.unwrap_or_else(|| panic!("no route table {table} among {:?}", known()));
+    let host = |host: &crate::mesh::route::VirtualHost| {
+        format!("{}: {}", host.name, host.routes.iter().map(action).collect::<Vec<_>>().join(", "))
+    };
+    table.virtual_hosts.iter().map(host).collect()
+}
+
+/// The filter chains of a listener as `server names|networks|protocols -> target`.
+pub(super) fn chains(proxy: &Proxy, listener: &str) -> Vec<String> {
+    let known = || proxy.listeners.iter().map(|listener| listener.name.as_str()).collect::<Vec<_>>();
+    let found = proxy.listeners.iter().find(|known| known.name == listener);
+    let listener = found.unwrap_or_else(|| panic!("no listener {listener} among {:?}", known()));
+    let chain = |chain: &crate::mesh::proxy::FilterChain| {
+        let target = match &chain.target {
+            ChainTarget::Http(table) => format!("table {}", proxy.route_tables[table.index()].name),
+            ChainTarget::Tcp(tcp) => match tcp.legs.as_slice() {
+                [(cluster, _, _)] => cluster.name.clone(),
+                legs => legs.iter().map(|(c, weight, _)| format!("{weight}*{}", c.name)).collect::<Vec<_>>().join("+"),
+            },
+        };
+        let matcher = &chain.matcher;
+        let lists = [&matcher.server_names, &matcher.destination_subnets, &matcher.application_protocols];
+        format!("{} -> {target}", lists.map(|list| list.join(",")).join("|"))
+    };
+    listener.chains.iter().map(chain).collect()
 }

@@ -178,3 +178,152 @@ fn path_rank(uri: &StringMatch) -> (u8, usize) {
     let ranked = [(3, length(&uri.exact)), (2, length(&uri.prefix)), (1, length(&uri.regex))];
     ranked.into_iter().find_map(|(rank, length)| Some((rank, length?))).unwrap_or((0, 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::mesh::compile::testing::{compiled, described, proxy, virtual_hosts};
+    use crate::mesh::{Mesh, ProxyKind};
+
+    const MESH: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: ingress, namespace: edge}
+spec: {selector: {istio: ingress}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: far, namespace: other}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: edge}
+spec:
+  gatewayClassName: istio
+  addresses: [{type: Hostname, value: ingress}]
+  listeners:
+  - {name: shop, port: 80, protocol: HTTP, hostname: '*.shop.test', allowedRoutes: {namespaces: {from: All}}}
+  - {name: www, port: 80, protocol: HTTP, hostname: www.shop.test, allowedRoutes: {namespaces: {from: All}}}
+";
+
+    fn route(name: &str, spec: &str) -> String {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+        )
+    }
+
+    fn gateway(more: &str) -> Mesh {
+        described(&format!("{MESH}{more}"), vec![proxy(ProxyKind::Gateway, "ingress", "edge", "istio=ingress")], Vec::new())
+    }
+
+    fn hosts(more: &str) -> Vec<String> {
+        virtual_hosts(&gateway(more).proxies[0], "http.80")
+    }
+
+    fn to(backend: &str) -> String {
+        route(
+            "r",
+            &format!(
+                "{{parentRefs: [{{name: gw, namespace: edge}}], hostnames: [a.shop.test], rules: [{{backendRefs: [{backend}]}}]}}"
+            ),
+        )
+    }
+
+    #[test]
+    fn rules_of_all_routes_are_ordered_by_specificity() {
+        let rule = |path: &str, more: &str, status: u16| {
+            format!(
+                "{{matches: [{{path: {{{path}}}{more}}}], filters: [{{type: RequestRedirect, requestRedirect: {{scheme: https, statusCode: {status}}}}}]}}"
+            )
+        };
+        let spec = |rules: &[String]| {
+            format!("{{parentRefs: [{{name: gw, namespace: edge}}], hostnames: [a.shop.test], rules: [{}]}}", rules.join(", "))
+        };
+        let first = [rule("type: RegularExpression, value: '/.*'", "", 303), rule("type: PathPrefix, value: /a", "", 301)];
+        let second = [
+            rule("type: PathPrefix, value: /a", ", method: GET", 302),
+            rule("type: Exact, value: /a", "", 307),
+            rule("type: PathPrefix, value: /a/long", "", 308),
+        ];
+        let yaml = format!("{}{}", route("first", &spec(&first)), route("second", &spec(&second)));
+        assert_eq!(hosts(&yaml), ["a.shop.test:80: redirect 307, redirect 308, redirect 302, redirect 301, redirect 303"]);
+    }
+
+    #[test]
+    fn a_back_end_of_another_namespace_needs_a_grant_at_a_gateway() {
+        let grant = "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g, namespace: other}\nspec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: shop}], to: [{group: '', kind: Service}]}\n";
+        let far = to("{name: far, namespace: other, port: 80}");
+        assert_eq!(hosts(&far), ["a.shop.test:80: UnknownService"]);
+        assert_eq!(hosts(&format!("{far}{grant}")), ["a.shop.test:80: outbound|80||far.other.svc.cluster.local"]);
+    }
+
+    #[test]
+    fn without_a_share_the_answer_is_500_and_a_mistake_drops_the_whole_route() {
+        let a = "outbound|80||a.shop.svc.cluster.local";
+        for (back_ends, expected) in [
+            ("{name: a, port: 80}", format!("a.shop.test:80: {a}")),
+            ("{name: a, port: 80, weight: 0}", "a.shop.test:80: direct 500".to_owned()),
+            ("{name: a, port: 80, weight: 0}, {name: a, port: 80}", format!("a.shop.test:80: {a}")),
+            ("{name: a, port: 80}, {name: a, port: 80, weight: 3}", format!("a.shop.test:80: 1*{a}+3*{a}")),
+            ("{name: a.shop, port: 80}", "blackhole:80: ".to_owned()),
+        ] {
+            assert_eq!(hosts(&to(back_ends)), [expected], "{back_ends}");
+        }
+    }
+
+    #[test]
+    fn a_route_serves_only_hosts_that_no_better_listener_has() {
+        let spec = |hosts: &str, section: &str| {
+            format!(
+                "{{parentRefs: [{{name: gw, namespace: edge{section}}}], hostnames: [{hosts}], rules: [{{backendRefs: [{{name: a, port: 80}}]}}]}}"
+            )
+        };
+        let a = "outbound|80||a.shop.svc.cluster.local";
+        for (own, section, served) in [
+            ("a.shop.test", "", vec![format!("a.shop.test:80: {a}")]),
+            ("www.shop.test", ", sectionName: shop", vec!["blackhole:80: ".to_owned()]),
+            ("www.shop.test", ", sectionName: www", vec![format!("www.shop.test:80: {a}")]),
+            ("other.test", "", vec!["blackhole:80: ".to_owned()]),
+        ] {
+            assert_eq!(hosts(&route("r", &spec(own, section))), served, "{own}{section}");
+        }
+    }
+
+    #[test]
+    fn in_the_mesh_the_clients_own_route_precedes_the_producers() {
+        let own = |namespace: &str, status: u16| {
+            format!(
+                "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: {namespace}}}\nspec: {{parentRefs: [{{group: '', kind: Service, name: a, namespace: shop}}], rules: [{{filters: [{{type: RequestRedirect, requestRedirect: {{scheme: https, statusCode: {status}}}}}]}}]}}\n"
+            )
+        };
+        let yaml = format!("{MESH}{}{}", own("shop", 301), own("client", 302));
+        for (namespace, status) in [("client", 302), ("shop", 301), ("elsewhere", 301)] {
+            let mesh = described(&yaml, vec![proxy(ProxyKind::Sidecar, "c", namespace, "")], Vec::new());
+            let hosts = virtual_hosts(&mesh.proxies[0], "80");
+            assert!(hosts.contains(&format!("a.shop.svc.cluster.local:80: redirect {status}")), "{namespace}: {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_istio_deploys_is_reached_through_its_own_service() {
+        let yaml = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web, namespace: shop}
+spec: {gatewayClassName: istio, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: shop}
+spec: {parentRefs: [{name: web}], rules: [{filters: [{type: RequestRedirect, requestRedirect: {scheme: https}}]}]}
+";
+        let (mesh, _) = compiled(yaml);
+        let gateway = mesh.proxies.iter().find(|proxy| proxy.spec.kind == ProxyKind::Gateway).unwrap();
+        assert_eq!(virtual_hosts(gateway, "http.80"), ["*:80: redirect 302"]);
+    }
+}

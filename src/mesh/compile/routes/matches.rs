@@ -138,3 +138,95 @@ pub(in crate::mesh::compile) fn is_catch_all(matcher: &RouteMatch) -> bool {
     };
     path && matcher.conditions.is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Option<crate::source::Spanned<String>> {
+        Some(crate::source::Spanned::made_up(value.to_owned()))
+    }
+
+    fn exact(value: &str) -> Option<StringMatch> {
+        Some(StringMatch { exact: text(value), ..StringMatch::default() })
+    }
+
+    fn prefix(value: &str) -> Option<StringMatch> {
+        Some(StringMatch { prefix: text(value), ..StringMatch::default() })
+    }
+
+    fn regex(value: &str) -> Option<StringMatch> {
+        Some(StringMatch { regex: text(value), ..StringMatch::default() })
+    }
+
+    fn headers(pairs: &[(&str, Option<StringMatch>)]) -> crate::yaml::Map<Option<StringMatch>> {
+        let key = |name: &str| crate::source::Spanned::made_up(name.to_owned());
+        crate::yaml::Map(pairs.iter().map(|(name, value)| (key(name), value.clone())).collect())
+    }
+
+    #[test]
+    fn only_open_paths_without_conditions_take_everything() {
+        let uri = |uri| HttpMatchRequest { uri, ..HttpMatchRequest::default() };
+        for (block, everything) in [
+            (uri(None), true),
+            (uri(Some(StringMatch::default())), true),
+            (uri(prefix("/")), true),
+            (uri(regex(".*")), true),
+            (uri(regex("/.*")), false),
+            (uri(prefix("")), false),
+            (uri(exact("/")), false),
+            (HttpMatchRequest { method: exact("GET"), ..uri(None) }, false),
+            (HttpMatchRequest { query_params: headers(&[("q", None)]), ..uri(None) }, false),
+        ] {
+            assert_eq!(takes_everything(&block), everything, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn presence_is_asked_for_by_nothing_and_by_a_lone_star() {
+        let block = HttpMatchRequest {
+            headers: headers(&[("X-B", regex("*")), ("x-a", None)]),
+            without_headers: headers(&[("x-c", Some(StringMatch::default())), ("x-d", exact(""))]),
+            ..HttpMatchRequest::default()
+        };
+        let made = translate(Some(&block), Semantics::Istio, Span::NOWHERE).conditions;
+        let seen: Vec<_> = made.iter().map(|c| (c.subject.clone(), c.test.clone(), c.invert, c.missing_as_empty)).collect();
+        let header = |name: &str| Subject::Header(name.to_owned());
+        assert_eq!(
+            seen,
+            [
+                (header("x-b"), Test::Present, false, false),
+                (header("x-a"), Test::Present, false, false),
+                (header("x-c"), Test::Present, true, false),
+                (header("x-d"), Test::Exact(String::new()), true, true),
+            ]
+        );
+    }
+
+    #[test]
+    fn prefixes_end_at_segments_in_the_gateway_api_only() {
+        for (semantics, written, made) in [
+            (Semantics::Istio, "/a/", PathTest::Prefix("/a/".to_owned())),
+            (Semantics::GatewayApi, "/a/", PathTest::SegmentPrefix("/a".to_owned())),
+            (Semantics::GatewayApi, "/", PathTest::Prefix("/".to_owned())),
+        ] {
+            let block = HttpMatchRequest { uri: prefix(written), ..HttpMatchRequest::default() };
+            assert_eq!(translate(Some(&block), semantics, Span::NOWHERE).path.test, made);
+        }
+    }
+
+    #[test]
+    fn claims_are_named_with_dots_or_brackets() {
+        for (key, path) in [
+            ("@request.auth.claims.group", Some(vec!["group"])),
+            ("@Request.Auth.Claims.a.b", Some(vec!["a", "b"])),
+            ("@request.auth.claims[a.b][c]", Some(vec!["a.b", "c"])),
+            ("@request.auth.claims", None),
+            ("@request.auth.claims.", None),
+            ("x-header", None),
+        ] {
+            let path = path.map(|path| path.into_iter().map(str::to_owned).collect());
+            assert_eq!(claim(key), path, "{key}");
+        }
+    }
+}

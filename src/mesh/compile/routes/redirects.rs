@@ -94,3 +94,64 @@ fn quoted(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::compile::routes::ClusterNames;
+    use crate::source::Spanned;
+
+    fn text(value: &str) -> Option<Spanned<String>> {
+        Some(Spanned::made_up(value.to_owned()))
+    }
+
+    fn redirected(written: &HttpRedirect, tls: bool, semantics: Semantics) -> Redirect {
+        let clusters = ClusterNames::default();
+        let profile = crate::mesh::Profile::latest();
+        let scope = RouteScope {
+            profile: &profile,
+            mesh_retries: None,
+            client_labels: &[],
+            client_namespace: "",
+            gateway: "mesh",
+            port: 8080,
+            tls,
+            service: &|_| None,
+            hash: &|_, _, _| None,
+            clusters: &clusters,
+        };
+        redirect(written, &scope, semantics)
+    }
+
+    #[test]
+    fn a_port_is_named_unless_it_is_the_schemes_own() {
+        let number = |port: i64| HttpRedirect { port: Some(Spanned::made_up(port)), ..HttpRedirect::default() };
+        let derived = |word: &str| HttpRedirect { derive_port: text(word), ..HttpRedirect::default() };
+        for (written, tls, port) in [
+            (number(80), false, None),
+            (number(80), true, Some(80)),
+            (number(443), true, None),
+            (HttpRedirect { scheme: text("https"), ..number(443) }, false, None),
+            (derived("FROM_REQUEST_PORT"), false, Some(8080)),
+            (derived("FROM_PROTOCOL_DEFAULT"), false, None),
+            (HttpRedirect::default(), false, None),
+        ] {
+            assert_eq!(redirected(&written, tls, Semantics::Istio).port, port, "{written:?} {tls}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_mark_means_something_in_the_gateway_api_only() {
+        let written = HttpRedirect { uri: text("%PREFIX()%/new"), ..HttpRedirect::default() };
+        let path = |semantics| redirected(&written, false, semantics).path.unwrap();
+        assert_eq!(path(Semantics::GatewayApi), RedirectPath::Prefix("/new".to_owned()));
+        assert_eq!(path(Semantics::Istio), RedirectPath::Full("%PREFIX()%/new".to_owned()));
+    }
+
+    #[test]
+    fn bytes_are_base64_in_either_alphabet() {
+        for (written, bytes) in [("aGk=", b"hi".as_slice()), ("aGk", b"hi"), ("_-8", b"\xff\xef"), ("/+8=", b"\xff\xef")] {
+            assert_eq!(decode_base64(written), bytes, "{written}");
+        }
+    }
+}
