@@ -14,7 +14,9 @@ fn cases() -> Vec<Case> {
         for file in sorted(group) {
             let name = |path: &Path| path.file_stem().expect("files have names").to_string_lossy().into_owned();
             let text = fs::read_to_string(&file).expect("cases can be read");
-            cases.push(Case::parse(&name(group), &name(&file), &text).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+            cases.push(
+                Case::parse(&name(group), &name(&file), &text).unwrap_or_else(|error| panic!("{}: {error}", file.display())),
+            );
         }
     }
     cases

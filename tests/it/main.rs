@@ -4,5 +4,6 @@ mod engine;
 mod conformance;
 mod layers;
 mod reading;
+mod scenario_format;
 mod scenario_input;
 mod stage_play;
