@@ -6,6 +6,7 @@
 //! drawing crate, and shell words by `shlex`.
 
 mod table;
+mod tree;
 
 use std::fmt::Write as _;
 
@@ -15,6 +16,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::time::{Duration, Instant};
 
 pub use table::{Cell, Column, Table};
+pub use tree::Tree;
 
 /// What a piece of text is, so that a terminal can tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

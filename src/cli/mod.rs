@@ -13,9 +13,11 @@ mod exit;
 mod input;
 mod release;
 mod result_file;
+mod route;
 mod run;
 mod scenario_files;
 mod schema;
+mod url;
 mod watch;
 
 pub(crate) use app::main;

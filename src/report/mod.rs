@@ -12,9 +12,11 @@ mod json;
 mod lane;
 mod names;
 mod plan;
+mod route;
 mod summary;
 
 pub use conformance::{conformance, conformance_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{RUN_SCHEMA, result_schema, run_json};
+pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
 pub use summary::{Detail, Page, summary};

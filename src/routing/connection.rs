@@ -121,10 +121,13 @@ pub fn listen<'m>(proxy: &'m Proxy, dial: &Dial, authority: &str) -> Conn<'m> {
 }
 
 fn dialled_address<'a>(proxy: &'a Proxy, dial: &'a Dial, authority: &str) -> Option<&'a str> {
-    if let Some(address) = &dial.address {
-        return Some(address);
-    }
-    let host = without_port(authority).to_ascii_lowercase();
+    dial.address.as_deref().or_else(|| resolve(proxy, without_port(authority)))
+}
+
+/// The address that a host resolves to for the clients of a proxy.
+#[must_use]
+pub fn resolve<'m>(proxy: &'m Proxy, host: &str) -> Option<&'m str> {
+    let host = host.to_ascii_lowercase();
     let found = proxy.dns.binary_search_by(|(name, _)| name.as_str().cmp(&host)).ok()?;
     Some(&proxy.dns[found].1)
 }

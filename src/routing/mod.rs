@@ -23,7 +23,7 @@ mod request;
 mod rewrite;
 mod selection;
 
-pub use connection::{Conn, HttpConn, TcpConn, listen};
+pub use connection::{Conn, HttpConn, TcpConn, listen, resolve};
 pub use cors::CorsRole;
 pub use decision::{Course, Decision, decide, included};
 pub use explanation::{Explanation, explain};
@@ -34,6 +34,7 @@ pub use host::{DomainKind, FoundHost, find_host, without_port};
 pub use outcome::{Mirrored, Outcome, Probability, outcomes, play, stub_answer};
 pub use path::{BadPath, normalise, split_query};
 pub use received::Received;
+pub use redirect::location;
 pub use reply::{Answering, Reply};
 pub use request::{Chances, ClientTls, Dial, Inside, Opening, Request, Scheme};
 pub use selection::{Selection, Verdict, select, select_received};

@@ -6,7 +6,7 @@ use crate::mesh::route::{Redirect, RedirectPath, RouteMatch};
 
 /// The location that a redirecting route names.
 #[must_use]
-pub(super) fn location(redirect: &Redirect, matcher: &RouteMatch, received: &Received<'_>) -> String {
+pub fn location(redirect: &Redirect, matcher: &RouteMatch, received: &Received<'_>) -> String {
     let scheme = redirect.scheme.as_deref().unwrap_or(received.scheme);
     let host = match &redirect.host {
         Some(host) => host.as_str(),

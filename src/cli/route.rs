@@ -1,0 +1,188 @@
+//! `meshsim route`: where does this request go, and why not elsewhere?
+
+use std::path::PathBuf;
+
+use meshsim::diagnostic::Severity;
+use meshsim::draw::KeyStream;
+use meshsim::mesh::{CompileOptions, Mesh, Proxy, ProxyId, ProxyKind, compile};
+use meshsim::report::{self, RouteQuestion, ShownOutcomes};
+use meshsim::routing::{Chances, Dial, Request, resolve};
+use meshsim::text::{Style, plural};
+use meshsim::yaml;
+
+use super::context::Context;
+use super::exit::{Exit, Outcome, Stop};
+use super::input::Input;
+use super::release::Release;
+use super::url::Target;
+
+/// Explain where one request goes: listener, virtual host, every route with the condition that failed,
+/// destinations, timeout, retries, faults
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RouteArgs {
+    /// URL as for curl: `http://reviews:9080/reviews/0`; also `https://`, `tls://` and `tcp://`.
+    /// A method may stand before it
+    #[arg(value_name = "[METHOD] URL", num_args = 1..=2, required = true)]
+    target: Vec<String>,
+    #[command(flatten)]
+    input: Input,
+    /// Who sends it: a workload with a sidecar, or a gateway [default: the only gateway, if the host
+    /// is no service of the mesh]
+    #[arg(long, value_name = "WORKLOAD|GATEWAY")]
+    from: Option<String>,
+    /// Request header; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Method [default: GET]
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    method: Option<String>,
+    /// TLS server name, instead of the URL's host
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+    /// Show a client certificate that the proxy trusts
+    #[arg(long)]
+    client_cert: bool,
+    /// Show every possible outcome with its exact probability
+    #[arg(long, conflicts_with = "seed")]
+    all: bool,
+    /// Show the outcome of one draw
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    release: Release,
+    /// How to print the explanation
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Tree)]
+    output: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  meshsim route -f mesh/ --from productpage-v1 http://reviews:9080/reviews/0 -H 'end-user: jason'
+  meshsim route -f mesh/ http://shop.example.com/cart --all";
+
+/// How the explanation is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A tree
+    Tree,
+    /// JSON
+    Json,
+}
+
+/// Runs `meshsim route`.
+pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
+    let (method, url) = match args.target.as_slice() {
+        [method, url] => (Some(method), url),
+        [url] => (None, url),
+        _ => return Err(unusable("name one URL")),
+    };
+    if let (Some(one), Some(other)) = (method, &args.method) {
+        return Err(unusable(format!("the method is given twice: `{one}` and `{other}`")));
+    }
+    let method = method.or(args.method.as_ref()).map_or("GET", String::as_str);
+    let target = Target::parse(url).map_err(unusable)?;
+    let headers = args.headers.iter().map(|line| header(line)).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+    let loaded = args.input.load(&[] as &[PathBuf], cx)?;
+    let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
+    let (mesh, compiled) = compile(&loaded.objects, &options);
+    let findings = loaded.diagnostics.iter().chain(&compiled);
+    let errors = findings.filter(|finding| finding.severity == Severity::Error).count();
+    if errors > 0 {
+        cx.note(&format!("the configuration has {}; `meshsim check` shows them", plural(errors as u64, "error")));
+    }
+    let proxy = sender(&mesh, args.from.as_deref(), &target.host).map_err(unusable)?;
+    let (request, dial) = ask(&target, method, headers, args, &mesh.proxies[proxy.index()]);
+    let outcomes = match (args.all, args.seed) {
+        (true, _) => ShownOutcomes::All,
+        (false, Some(seed)) => ShownOutcomes::One(Chances::of(KeyStream::new(seed, 0).draw(0))),
+        (false, None) => ShownOutcomes::None,
+    };
+    let question = RouteQuestion { sources: &loaded.sources, mesh: &mesh, proxy, dial: &dial, request: &request, outcomes };
+    cx.print(&match args.output {
+        Format::Tree => report::route(&question, Style { colour: cx.color(), width: 110 }),
+        Format::Json => report::route_json(&question),
+    })?;
+    Ok(Exit::Good)
+}
+
+fn unusable(why: impl Into<String>) -> Stop {
+    Stop::Unusable(vec![why.into()])
+}
+
+/// `name: value`, as curl takes it; `name;` is an empty header.
+fn header(line: &str) -> Result<(String, String), String> {
+    let split = line.split_once(':').or_else(|| line.strip_suffix(';').map(|name| (name, "")));
+    match split {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned())),
+        _ => Err(format!("header `{line}`: write `name: value`")),
+    }
+}
+
+/// The request and what is dialled. A Host header replaces the URL's host in the request, but not the
+/// address that is dialled.
+fn ask(target: &Target, method: &str, mut headers: Vec<(String, String)>, args: &RouteArgs, proxy: &Proxy) -> (Request, Dial) {
+    let host = headers.iter().rposition(|(name, _)| name == "host").map(|index| headers.remove(index).1);
+    let request = Request {
+        method: method.to_owned(),
+        scheme: target.scheme(),
+        authority: host.unwrap_or_else(|| target.authority()),
+        path: target.path.clone(),
+        headers,
+    };
+    let address = resolve(proxy, &target.host).unwrap_or(&target.host).to_owned();
+    let dial = Dial { port: target.port, address: Some(address), opening: target.opening(args.sni.as_deref(), args.client_cert) };
+    (request, dial)
+}
+
+/// The proxy that sends: the named one, or the only gateway if the host is no service of the mesh.
+fn sender(mesh: &Mesh, from: Option<&str>, host: &str) -> Result<ProxyId, String> {
+    let names: Vec<&str> = mesh.proxies.iter().map(|proxy| proxy.spec.name.as_str()).collect();
+    if let Some(from) = from {
+        return mesh.proxy_named(from).ok_or_else(|| unknown(from, &names));
+    }
+    if is_service(mesh, host) {
+        return Err(format!("`{host}` is a service of the mesh: name who calls it with `--from`{}", listed(&names)));
+    }
+    let gateways: Vec<usize> =
+        mesh.proxies.iter().enumerate().filter(|(_, p)| p.spec.kind == ProxyKind::Gateway).map(|(i, _)| i).collect();
+    match gateways.as_slice() {
+        [only] => Ok(ProxyId::new(*only)),
+        [] => Err(format!("the mesh has no gateway: name who sends with `--from`{}", listed(&names))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|index| names[*index]).collect();
+            Err(format!("the mesh has several gateways: name one with `--from`{}", listed(&names)))
+        }
+    }
+}
+
+fn unknown(from: &str, names: &[&str]) -> String {
+    let short = names.iter().map(|name| name.split('.').next().unwrap_or(name));
+    match yaml::nearest(from, names.iter().copied().chain(short)) {
+        Some(near) => format!("no proxy is called `{from}`; did you mean `{near}`?"),
+        None => format!("no proxy is called `{from}`{}", listed(names)),
+    }
+}
+
+/// `: a, b, c`, or nothing if there is none; long lists are cut.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    match names.len() {
+        0 => String::new(),
+        count if count > SHOWN => format!(": {} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => format!(": {}", names.join(", ")),
+    }
+}
+
+/// Whether a host is a service of the mesh by any of the names that clients use.
+fn is_service(mesh: &Mesh, host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    mesh.services.iter().any(|service| {
+        let short = [
+            service.name.clone(),
+            format!("{}.{}", service.name, service.namespace),
+            format!("{}.{}.svc", service.name, service.namespace),
+        ];
+        service.host == host || (service.kubernetes && short.contains(&host))
+    })
+}
