@@ -458,7 +458,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// A call whose caller is no longer there ends at its proxy.
     pub(super) fn hang_up(&mut self, call: u32) {
-        self.calls[call].caller = Caller::Nobody;
+        self.disown(call);
         self.abandon(call);
         if self.reads(call) != Reads::Nothing {
             self.raise(call, Flag::DownstreamTermination);

@@ -90,7 +90,9 @@ pub(super) struct Engine<'p, 'r, R> {
     pub(super) events: u64,
     pub(super) finished: u64,
     pub(super) unfinished: u64,
-    pub(super) ending: Option<Ending>,
+    ending: Option<Ending>,
+    /// The number of events after which the engine looks up from its work.
+    look_up_at: u64,
     recorder: &'r mut R,
 }
 
@@ -123,6 +125,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             finished: 0,
             unfinished: 0,
             ending: None,
+            look_up_at: 0,
             queue,
             recorder,
         };
@@ -134,10 +137,9 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
     /// Runs to the end.
     pub(super) fn run(mut self, control: &Control) -> Outcome {
         let until = self.plan.until.unwrap_or(Instant::from_nanos(u64::MAX));
-        let mut look_up_at = 0;
         let (ending, ended_at) = loop {
-            if self.events >= look_up_at {
-                look_up_at = self.events + CHECK_EVERY;
+            if self.events >= self.look_up_at {
+                self.look_up_at = self.events + CHECK_EVERY;
                 control.report(Progress { now: self.queue.now(), finished: self.finished });
                 if let Some(ending) = self.look_up(control) {
                     break (ending, self.queue.now());
@@ -217,8 +219,9 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
         }
     }
 
-    /// Ends the run at the next opportunity.
+    /// Ends the run before the next event.
     pub(super) fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
+        self.look_up_at = 0;
     }
 }

@@ -48,15 +48,15 @@ type Say<'a> = dyn FnMut(&Gap, Option<&ObjectRef>, Span) + 'a;
 fn clusters(mesh: &Mesh, say: &mut Say<'_>) {
     for cluster in mesh.proxies.iter().flat_map(|proxy| &proxy.clusters) {
         let object = object(mesh, cluster.origin);
-        for gap in gaps(cluster) {
+        for gap in gaps(cluster, mesh.profile.default_limit) {
             say(&gap, object, cluster.origin.span);
         }
     }
 }
 
-fn gaps(cluster: &Cluster) -> impl Iterator<Item = Gap> {
+fn gaps(cluster: &Cluster, default_limit: u32) -> impl Iterator<Item = Gap> {
     let Limits { connections_max, pending_max, requests_max, retries_max } = cluster.limits;
-    let limited = [connections_max, pending_max, requests_max, retries_max].into_iter().any(|limit| limit != u32::MAX)
+    let limited = [connections_max, pending_max, requests_max, retries_max].into_iter().any(|limit| limit != default_limit)
         || cluster.connection.requests_per_connection_max > 1;
     let hashes = matches!(cluster.balancer, Balancer::RingHash { .. } | Balancer::Maglev { .. });
     [

@@ -36,7 +36,7 @@ pub fn simulate(plan: &Plan, control: &Control) -> (RunReport, Vec<Diagnostic>) 
         ..RunReport::default()
     };
     tally.fill(&outcome.directory, &mut report);
-    if !report.interrupted {
+    if outcome.ending == Ending::Done {
         let chosen = plan.waterfall.clone().or_else(|| tally.slowest().map(Chosen::Exactly));
         report.waterfall = chosen.and_then(|chosen| follow(plan, control, chosen));
     }

@@ -17,7 +17,10 @@ use crate::workload::UrlKind;
 /// A hop in the making, with what the report wants to know of it.
 struct Draft {
     hop: Hop,
+    /// Whether the shares of destinations are written down: several destinations, or a subset.
     planned: bool,
+    /// The subset of each destination.
+    subsets: Vec<String>,
     origin: Origin,
 }
 
@@ -79,9 +82,9 @@ impl Atlas<'_> {
             sum += u64::from(*weight);
             legs.push((sum, self.leg(place, cluster, 0, place.shape)));
         }
-        let planned = tcp.legs.len() > 1 || tcp.legs.iter().any(|(cluster, _)| !subset_of(&cluster.name).is_empty());
+        let subsets: Vec<String> = tcp.legs.iter().map(|(cluster, _)| subset_of(&cluster.name)).collect();
         let origin = tcp.chain.map(|chain| chain.origin).unwrap_or_default();
-        Draft { planned, origin, ..Draft::forwarding(Reads::Tcp, legs) }
+        Draft { origin, ..Draft::forwarding(Reads::Tcp, legs) }.with_subsets(subsets)
     }
 
     fn as_http(&mut self, place: &Place<'_>, http: &HttpConn<'_>, queue: &mut Queue) -> Draft {
@@ -125,8 +128,8 @@ impl Atlas<'_> {
             let shape = self.outgoing(place, received, selection, index as u32);
             legs.push((sum, self.leg(place, &leg.cluster, forward.cluster_not_found_status, shape)));
         }
-        let planned = legs.len() > 1 || forward.legs.all().iter().any(|leg| !subset_of(&leg.cluster.name).is_empty());
-        let mut draft = Draft { planned, ..Draft::forwarding(Reads::Http, legs) };
+        let subsets: Vec<String> = forward.legs.all().iter().map(|leg| subset_of(&leg.cluster.name)).collect();
+        let mut draft = Draft::forwarding(Reads::Http, legs).with_subsets(subsets);
         draft.hop.timeout = (!forward.timeout.is_zero()).then(|| queue.lane(forward.timeout));
         draft.hop.retry = forward.retries.as_ref().map(|policy| {
             let ends_first = |per_try: &crate::time::Duration| forward.timeout.is_zero() || *per_try < forward.timeout;
@@ -170,7 +173,7 @@ impl Atlas<'_> {
         let mesh = &self.plan.population.stages[stage as usize].mesh;
         let (service, expected, planned) = match &draft.hop.action {
             Action::Answer { service, .. } => (*service, Vec::new(), None),
-            Action::Forward { legs } => self.shares(legs, draft.planned),
+            Action::Forward { legs } => self.shares(legs, draft),
         };
         let explain = match way {
             Way::Proxy(id) => {
@@ -184,12 +187,11 @@ impl Atlas<'_> {
     }
 
     /// The service that is dialled, and the shares of versions: expected, and as written.
-    #[allow(clippy::type_complexity)]
-    fn shares(&mut self, legs: &[(u64, Leg)], written: bool) -> (CalledId, Vec<(usize, f64)>, Option<Vec<(usize, f64)>>) {
+    fn shares(&mut self, legs: &[(u64, Leg)], draft: &Draft) -> (CalledId, Shares, Option<Shares>) {
         let total = legs.last().map_or(1, |(sum, _)| *sum) as f64;
         let (mut expected, mut planned) = (Vec::new(), Vec::new());
         let mut before = 0;
-        for (sum, leg) in legs {
+        for (index, (sum, leg)) in legs.iter().enumerate() {
             let weight = (sum - before) as f64 / total;
             before = *sum;
             let versions = match leg.to {
@@ -197,16 +199,23 @@ impl Atlas<'_> {
                 To::Nowhere(_) => Vec::new(),
             };
             expected.extend(versions.iter().map(|(version, share)| (*version, share * weight)));
-            planned.extend(versions.iter().map(|(version, share)| (*version, share * weight)));
+            match draft.subsets.get(index) {
+                // What is planned and not there goes by the name it was given.
+                Some(subset) if versions.is_empty() && !subset.is_empty() => planned.push((self.version(subset), weight)),
+                _ => planned.extend(versions.iter().map(|(version, share)| (*version, share * weight))),
+            }
         }
         let service = legs.first().map_or(CalledId(0), |(_, leg)| leg.service);
-        (service, expected, written.then_some(planned))
+        (service, expected, draft.planned.then_some(planned))
     }
 }
 
+/// Versions with their shares.
+type Shares = Vec<(usize, f64)>;
+
 /// The subset in a cluster's name.
-fn subset_of(cluster: &str) -> &str {
-    cluster.split('|').nth(2).unwrap_or_default()
+fn subset_of(cluster: &str) -> String {
+    cluster.split('|').nth(2).unwrap_or_default().to_owned()
 }
 
 /// Where a request is looked at.
@@ -250,11 +259,16 @@ fn add_fault(hop: &mut Hop, route: &Route, queue: &mut Queue) {
 impl Draft {
     fn of(reads: Reads, action: Action) -> Draft {
         let hop = Hop { id: HopId(0), reads, delay: None, abort: None, action, retry: None, timeout: None, mirrors: Vec::new() };
-        Draft { hop, planned: false, origin: Origin::default() }
+        Draft { hop, planned: false, subsets: Vec::new(), origin: Origin::default() }
     }
 
     fn forwarding(reads: Reads, legs: Vec<(u64, Leg)>) -> Draft {
         Draft::of(reads, Action::Forward { legs })
+    }
+
+    fn with_subsets(self, subsets: Vec<String>) -> Draft {
+        let planned = subsets.len() > 1 || subsets.iter().any(|subset| !subset.is_empty());
+        Draft { planned, subsets, ..self }
     }
 
     fn answering(reads: Reads, status: u16, flags: FlagSet, details: &'static str, service: CalledId) -> Draft {

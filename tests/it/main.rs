@@ -1,7 +1,9 @@
 //! Integration tests, one binary: whole programs and whole files in, bytes out.
 
-mod engine;
 mod conformance;
+mod engine;
+mod engine_laws;
+mod engine_phases;
 mod layers;
 mod reading;
 mod scenario_format;
