@@ -17,6 +17,7 @@ pub mod proxy;
 mod re2;
 pub mod registry;
 pub mod route;
+pub mod transport;
 
 pub use compile::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};
 pub use ids::{ClusterId, ObjectId, Origin, PodId, ProxyId, RouteTableId, ServiceId, WorkloadId};

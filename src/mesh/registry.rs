@@ -1,6 +1,7 @@
 //! The registry: services, workloads and pods, as the control plane sees them.
 
 use super::ids::{Origin, PodId, WorkloadId};
+use super::transport::InboundTls;
 
 /// A service of the registry: a Kubernetes Service or one host of a ServiceEntry.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +153,8 @@ pub struct Workload {
     /// Whether its pods take Istio mutual TLS (label `security.istio.io/tlsMode`, which injection
     /// sets).
     pub mutual_tls: bool,
+    /// What its sidecar takes; meaningless without one.
+    pub inbound_tls: InboundTls,
     /// Names and numbers of the ports its containers declare; names may be empty.
     pub ports: Vec<(String, u16)>,
     /// Its pods.

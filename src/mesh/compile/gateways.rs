@@ -7,6 +7,7 @@ use super::protocol;
 use super::workloads::{Draft, PodDraft};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::registry::{Resolution, Service, ServicePort, TargetPort, Workload};
+use crate::mesh::transport::InboundTls;
 use crate::mesh::{Origin, Profile};
 use crate::resource::gateway_api::KubeGateway;
 use crate::resource::networking::IstioGateway;
@@ -159,6 +160,7 @@ impl Added {
                 proxied: true,
                 gateway: true,
                 mutual_tls: true,
+                inbound_tls: InboundTls::default(),
                 ports: self.ports.iter().map(|port| (port.name.clone(), port.port)).collect(),
                 pods: Vec::new(),
                 origin: self.origin,

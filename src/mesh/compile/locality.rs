@@ -186,7 +186,7 @@ fn by_labels(groups: &[Group], compared: &[&str], client: &Client) -> Vec<Locali
                 Some((key, value)) => get(own, key).as_deref() != Some(value),
                 None => get(own, label).unwrap_or_default() != get(&client.labels, label).unwrap_or_default(),
             };
-            let mismatch = compared.iter().position(|label| differs(label));
+            let mismatch = compared.iter().position(differs);
             let priority = mismatch.map_or(0, |index| (compared.len() - index) as u32);
             by_priority.entry(priority).or_default().push(endpoint.clone());
         }

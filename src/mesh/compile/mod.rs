@@ -46,6 +46,7 @@ mod registry;
 mod registry_findings;
 mod routes;
 mod rule_names;
+mod server_tls;
 mod services;
 mod sidecar_listeners;
 mod sidecar_routes;

@@ -9,6 +9,7 @@ use super::peer_authentication::PeerAuthentications;
 use super::registry::Registry;
 use super::registry_findings;
 use super::rule_names;
+use super::server_tls;
 use super::virtual_service::VirtualServices;
 use crate::diagnostic::Diagnostic;
 
@@ -34,10 +35,11 @@ pub(in crate::mesh) struct Model<'a> {
 impl<'a> Model<'a> {
     /// Runs the passes that do not depend on a proxy.
     pub(in crate::mesh) fn new(cx: Context<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {
-        let registry = Registry::new(&cx, diagnostics);
+        let mut registry = Registry::new(&cx, diagnostics);
         let destination_rules = DestinationRules::new(&cx, diagnostics);
         let endpoints = Endpoints::new(&cx, &registry);
         let servers = PeerAuthentications::new(&cx);
+        server_tls::settle(&cx, &servers, &registry.services, &mut registry.workloads);
         let export_to = texts(&cx.mesh_config.default_virtual_service_export_to);
         let converted = gateway_api::convert(&cx, diagnostics);
         let mut rules = rule_names::virtual_services(&cx);

@@ -4,18 +4,8 @@
 use rustc_hash::FxHashMap;
 
 use super::context::{Context, Item, labels, selects};
+use crate::mesh::transport::{InboundTls, ServerTls};
 use crate::resource::security::{MutualTls, PeerAuthentication};
-
-/// What a server takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::mesh) enum ServerTls {
-    /// Plaintext only.
-    Disable,
-    /// Both.
-    Permissive,
-    /// Mutual TLS only.
-    Strict,
-}
 
 /// All PeerAuthentications, by the level they apply at.
 #[derive(Debug)]
@@ -59,11 +49,19 @@ impl<'a> PeerAuthentications<'a> {
 
     /// What a workload takes on one of its own ports.
     pub(in crate::mesh) fn of_workload(&self, namespace: &str, labels: &[(String, String)], port: u16) -> ServerTls {
+        self.inbound(namespace, labels).on_port(port)
+    }
+
+    /// What a workload takes on all of its ports.
+    pub(in crate::mesh) fn inbound(&self, namespace: &str, labels: &[(String, String)]) -> InboundTls {
         let inherited = self.of_namespace(namespace);
         let own = self.workloads.get(namespace).and_then(|all| all.iter().find(|policy| selects(&policy.selector, labels)));
-        let Some(WorkloadPolicy { spec, .. }) = own else { return inherited };
-        let of_port = spec.port_level_mtls.as_ref().and_then(|ports| ports.get(&port.to_string()));
-        mode(of_port).or_else(|| mode(spec.mtls.as_ref())).unwrap_or(inherited)
+        let Some(WorkloadPolicy { spec, .. }) = own else { return InboundTls { mode: inherited, by_port: Vec::new() } };
+        let ports = spec.port_level_mtls.iter().flat_map(|ports| ports.iter());
+        let mut by_port: Vec<(u16, ServerTls)> =
+            ports.filter_map(|(port, mtls)| Some((port.parse().ok()?, mode(Some(mtls))?))).collect();
+        by_port.sort_unstable_by_key(|(port, _)| *port);
+        InboundTls { mode: mode(spec.mtls.as_ref()).unwrap_or(inherited), by_port }
     }
 }
 

@@ -2,11 +2,12 @@
 //! TLS (Istio: `buildUpstreamTLSSettings`, `mtlsChecker`).
 
 use super::endpoints::RegistryEndpoint;
-use super::peer_authentication::{PeerAuthentications, ServerTls};
+use super::peer_authentication::PeerAuthentications;
 use super::policy::Policy;
 use crate::mesh::Profile;
 use crate::mesh::cluster::{Discovery, TlsMode, UpstreamTls};
 use crate::mesh::registry::{Resolution, Service};
+use crate::mesh::transport::ServerTls;
 use crate::resource::networking::ClientTlsSettings;
 use crate::source::Spanned;
 

@@ -41,17 +41,12 @@ pub(in crate::mesh) struct EgressListener<'a> {
     pub(in crate::mesh) spec: Option<&'a SidecarEgress>,
     /// The port it is for; `None` is every port no other listener is for.
     pub(in crate::mesh) port: Option<u16>,
+    /// The only port that services are imported with.
+    only_port: Option<u16>,
     /// Services it imports, in order of precedence.
     pub(in crate::mesh) services: Vec<VisibleService<'a>>,
     /// VirtualServices it imports, in order of precedence.
     pub(in crate::mesh) virtual_services: Vec<&'a VirtualService>,
-}
-
-impl<'a> EgressListener<'a> {
-    /// The services that have a port of this number.
-    pub(in crate::mesh) fn services_on_port(&self, port: u16) -> impl Iterator<Item = &VisibleService<'a>> {
-        self.services.iter().filter(move |service| service.port(port).is_some())
-    }
 }
 
 /// What the proxies of one namespace (and one Sidecar) have in common.
@@ -89,11 +84,6 @@ impl<'a> ProxyView<'a> {
     pub(in crate::mesh) fn destination_rule(&self, host: &str) -> Option<&Arc<Rule<'a>>> {
         let index = *self.scope.by_host.get(host)?;
         destination_rule::for_client(&self.scope.rules[index], self.spec)
-    }
-
-    /// The egress listener that is responsible for a port (Istio: `GetEgressListenerForRDS`).
-    pub(in crate::mesh) fn listener_for_port(&self, port: u16) -> Option<&EgressListener<'a>> {
-        self.scope.listeners.iter().find(|listener| listener.port.is_none_or(|own| own == port))
     }
 
     /// What happens to unknown destinations: the Sidecar's policy, else the mesh's.
@@ -166,6 +156,7 @@ impl<'a> Scope<'a> {
         let listener = EgressListener {
             spec: None,
             port: None,
+            only_port: None,
             services: services.list.clone(),
             virtual_services: model.virtual_services.for_gateway(namespace, MESH_GATEWAY),
         };
@@ -296,7 +287,7 @@ fn egress_listener<'a>(model: &'a Model<'a>, namespace: &str, spec: Option<&'a S
         imported(&imports, &vs.namespace, any_host)
     };
     let virtual_services = virtual_services.into_iter().filter(is_imported).collect();
-    EgressListener { spec, port: spec.and(port).and(number), services, virtual_services }
+    EgressListener { spec, port: number, only_port, services, virtual_services }
 }
 
 fn imports<'a>(spec: Option<&'a SidecarEgress>, own_namespace: &'a str) -> Imports<'a> {
@@ -404,8 +395,8 @@ fn route_target<'a>(
     let first = || visible.min_by_key(|id| registry.service(**id).namespace.as_str());
     let id = *own.or_else(first)?;
     let mut service = VisibleService { id, service: Cow::Borrowed(registry.service(id)) };
-    if let Some(port) = listener.port {
-        return trim(service, Some(port));
+    if listener.only_port.is_some() {
+        return trim(service, listener.only_port);
     }
     if ports.is_empty() || ports.contains(&0) || service.ports.iter().all(|port| ports.contains(&port.port)) {
         return Some(service);

@@ -11,6 +11,7 @@ use super::mesh::DescribedEndpoints;
 use super::services::fnv1a;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::registry::{Pod, Workload};
+use crate::mesh::transport::InboundTls;
 use crate::mesh::{Origin, PodId, ProxyKind, ProxySpec, WorkloadId};
 use crate::resource::kubernetes::{Pod as PodObject, PodSpec, WorkloadSpec};
 use crate::resource::meta::ObjectMeta;
@@ -127,6 +128,7 @@ fn workload(
         proxied,
         gateway,
         mutual_tls,
+        inbound_tls: InboundTls::default(),
         ports: ports
             .filter_map(|port| {
                 let number = u16::try_from(port.container_port.as_ref()?.value).ok()?;
@@ -229,6 +231,7 @@ fn from_entry(item: &Item<'_, WorkloadEntry>) -> Draft {
         proxied: mutual_tls,
         gateway: false,
         mutual_tls,
+        inbound_tls: InboundTls::default(),
         ports: entry_ports(spec),
         pods: Vec::new(),
         origin: item.origin(object.span),
@@ -314,6 +317,7 @@ fn described_draft(entry: &DescribedEndpoints, ordinal: usize) -> Draft {
             proxied: mutual_tls,
             gateway: false,
             mutual_tls,
+            inbound_tls: InboundTls::default(),
             ports: vec![(String::new(), entry.port)],
             pods: Vec::new(),
             origin: Origin::default(),
@@ -338,6 +342,7 @@ pub(super) fn from_gateway_proxy(spec: &ProxySpec) -> Option<Draft> {
             proxied: true,
             gateway: true,
             mutual_tls,
+            inbound_tls: InboundTls::default(),
             ports: Vec::new(),
             pods: Vec::new(),
             origin: Origin::default(),
