@@ -17,6 +17,7 @@ pub mod proxy;
 mod re2;
 pub mod registry;
 pub mod route;
+mod status;
 pub mod transport;
 
 pub use compile::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};

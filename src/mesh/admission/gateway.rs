@@ -156,10 +156,8 @@ fn certificates(settings: &ServerTlsSettings, review: &mut Review<'_>) {
     let span: Span = settings.span;
     match mode(settings) {
         "ISTIO_MUTUAL" => review.require(!any_file && !credential, span, "mode ISTIO_MUTUAL brings its own certificates"),
-        "PASSTHROUGH" | "AUTO_PASSTHROUGH" => {
-            if any_file || credential {
-                review.warn(span, "certificates have no effect where TLS passes through");
-            }
+        "PASSTHROUGH" | "AUTO_PASSTHROUGH" if any_file || credential => {
+            review.warn(span, "certificates have no effect where TLS passes through");
         }
         "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL" => {
             let pair = given(&settings.server_certificate) && given(&settings.private_key);

@@ -4,6 +4,7 @@ use super::names;
 use super::review::Review;
 use super::virtual_service::{destination, gateways, weights};
 use crate::mesh::pattern::Pattern;
+use crate::mesh::status::{GRPC_STATUSES, is_named_http_status};
 use crate::resource::networking::{
     CorsPolicy, FaultAbort, FaultDelay, HeaderOperations, Headers, HttpDirectResponse, HttpFaultInjection, HttpMatchRequest,
     HttpRedirect, HttpRetry, HttpRewrite, HttpRoute, Percent, StringMatch,
@@ -297,27 +298,6 @@ fn fault_delay(delay: &FaultDelay, review: &mut Review<'_>) {
     review.whole_milliseconds(delay.fixed_delay.as_ref(), "`fixedDelay`");
 }
 
-/// The gRPC statuses by name (google.rpc.Code).
-const GRPC_STATUSES: &[&str] = &[
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 fn fault_abort(abort: &FaultAbort, review: &mut Review<'_>) {
     percentage(abort.percentage.as_ref(), review);
     if let Some(status) = abort.http_status.as_ref().filter(|s| !(200..=600).contains(&s.value)) {
@@ -325,6 +305,12 @@ fn fault_abort(abort: &FaultAbort, review: &mut Review<'_>) {
     }
     if let Some(status) = abort.grpc_status.as_ref().filter(|s| !GRPC_STATUSES.contains(&s.value.as_str())) {
         review.reject(status.span, format!("`{}` is not the name of a gRPC status", status.value));
+    }
+    if let Some(percent) = abort.percent.as_ref().filter(|_| !review.profile.whole_percentages) {
+        review.unknown_field(
+            percent.span,
+            "`fault.abort.percent` is no longer a field, so the abort never fires; use `percentage.value`",
+        );
     }
     if let Some(error) = &abort.http2_error {
         review.reject(error.span, "`http2Error` is not supported");
@@ -423,13 +409,6 @@ const RETRY_POLICIES: &[&str] = &[
     "unavailable",
 ];
 
-/// The statuses that Go's `net/http` has a name for.
-const NAMED_STATUSES: &[i64] = &[
-    100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 300, 301, 302, 303, 304, 305, 307, 308, 400, 401, 402,
-    403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 418, 421, 422, 423, 424, 425, 426, 428, 429, 431,
-    451, 500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
-];
-
 /// A retry policy (`ValidateHTTPRetry`).
 pub(super) fn retries(policy: &HttpRetry, review: &mut Review<'_>) {
     let attempts = policy.attempts.as_ref().map_or(0, |a| a.value);
@@ -444,7 +423,7 @@ pub(super) fn retries(policy: &HttpRetry, review: &mut Review<'_>) {
     }
     let Some(retry_on) = retry_on else { return };
     for word in retry_on.split(',') {
-        let known = RETRY_POLICIES.contains(&word) || word.parse::<i64>().is_ok_and(|code| NAMED_STATUSES.contains(&code));
+        let known = RETRY_POLICIES.contains(&word) || word.parse().is_ok_and(is_named_http_status);
         review.require(known, retry_on.span, format!("`{word}` is neither a retry condition nor a named status"));
     }
 }

@@ -36,6 +36,11 @@ impl Review<'_> {
         }
     }
 
+    /// A field that the kind had in an earlier release.
+    pub(super) fn unknown_field(&mut self, span: Span, why: impl Into<String>) {
+        self.report(Code::UnknownField, span, why);
+    }
+
     fn report(&mut self, code: Code, span: Span, why: impl Into<String>) {
         let span = if span.is_somewhere() { span } else { self.object.span };
         self.findings.push(Diagnostic::new(code, why).at(span).about(self.object.reference()));

@@ -177,7 +177,7 @@ fn duplicates(items: &[Node], fields: &str, mut report: impl FnMut(&Node)) {
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
-    text.len() % 4 == 0 && text.len() - body.len() <= 2 && body.chars().all(alphabet)
+    text.len().is_multiple_of(4) && text.len() - body.len() <= 2 && body.chars().all(alphabet)
 }
 
 fn is_gateway_duration(text: &str) -> bool {

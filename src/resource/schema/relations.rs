@@ -22,7 +22,7 @@ fn has(node: &Node, field: &str) -> bool {
 
 /// Labels of `type.istio.io` selectors: no wildcards in keys and values.
 pub(super) fn no_wildcard_labels(node: &Node, report: &mut Report<'_>) {
-    for (key, value) in node.entries().unwrap_or_default() {
+    for (key, _) in node.entries().unwrap_or_default() {
         if key.value.is_empty() || key.value.contains('*') {
             report(key.span, "the key of a label may not be empty or hold a wildcard");
         }

@@ -1,30 +1,10 @@
 //! Fault injection.
 
 use crate::mesh::route::{AbortStatus, Fault, FaultAbort, FaultDelay, PerMillion};
+use crate::mesh::status::GRPC_STATUSES;
 use crate::mesh::{Origin, Profile};
 use crate::resource::networking::{self, HttpFaultInjection, Percent};
 use crate::source::Spanned;
-
-/// The statuses of gRPC by name; the position is the number.
-const GRPC_STATUSES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
 
 /// The fault of a rule; `None` if neither half can happen at all.
 pub(super) fn translate(fault: &HttpFaultInjection, origin: Origin, profile: &Profile) -> Option<Fault> {

@@ -2,6 +2,7 @@
 
 use crate::mesh::Profile;
 use crate::mesh::route::RetryPolicy;
+use crate::mesh::status::is_named_http_status;
 use crate::resource::networking::HttpRetry;
 
 const STATUS_CODES: &str = "retriable-status-codes";
@@ -56,7 +57,7 @@ fn conditions(text: &str) -> (String, Vec<u16>) {
     let mut words = Vec::new();
     for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
         match token.parse::<u16>() {
-            Ok(code) if is_known_status(code) => codes.push(code),
+            Ok(code) if is_named_http_status(code) => codes.push(code),
             _ => words.push(token),
         }
     }
@@ -66,11 +67,6 @@ fn conditions(text: &str) -> (String, Vec<u16>) {
         on.push_str(STATUS_CODES);
     }
     (on, codes)
-}
-
-/// Whether Go's `net/http` has a name for a status.
-fn is_known_status(code: u16) -> bool {
-    matches!(code, 100..=103 | 200..=208 | 226 | 300..=305 | 307 | 308 | 400..=418 | 421..=426 | 428 | 429 | 431 | 451 | 500..=508 | 510 | 511)
 }
 
 #[cfg(test)]
