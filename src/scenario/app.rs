@@ -88,9 +88,6 @@ crate::record! {
         pub on_timeout: Option<Outcome> = "onTimeout",
         /// Share of requests that make the call; all if absent.
         pub share: Option<Share> = "share",
-        /// For `tcp://`: each pod opens one connection and keeps it until it breaks, instead of one
-        /// for each call; false if absent.
-        pub keep_connection: Option<bool> = "keepConnection",
     }
 
     /// What happens after a call.

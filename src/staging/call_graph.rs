@@ -32,6 +32,9 @@ struct Edge {
     certain: bool,
 }
 
+/// Takes a cycle: its nodes with the edge that leaves each of them.
+type Report<'r> = dyn FnMut(&[(Node, Edge)]) + 'r;
+
 /// All cycles, each once, wherever it is entered.
 pub(super) fn cycles(apps: &[(App, Option<Spanned<String>>)], meshes: &[&Mesh]) -> Vec<Diagnostic> {
     let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
@@ -97,7 +100,7 @@ impl Graph<'_> {
     }
 
     /// Depth first; `way` holds the nodes from the start with the edge that leaves each of them.
-    fn walk(&self, node: Node, way: &mut Vec<(Node, Edge)>, done: &mut BTreeSet<Node>, report: &mut dyn FnMut(&[(Node, Edge)])) {
+    fn walk(&self, node: Node, way: &mut Vec<(Node, Edge)>, done: &mut BTreeSet<Node>, report: &mut Report<'_>) {
         if let Some(start) = way.iter().position(|(earlier, _)| *earlier == node) {
             report(&way[start..]);
             return;

@@ -179,15 +179,12 @@ impl Check<'_> {
     }
 
     fn call(&mut self, call: &Call) {
-        let is_tcp = self.url(&call.url, true);
+        self.url(&call.url, true);
         if let Some(timeout) = call.timeout.as_ref().filter(|t| t.is_zero()) {
             self.zero_timeout(timeout.span);
         }
         if let Some(attempts) = call.attempts.as_ref().filter(|a| a.value == 0) {
             self.invalid(attempts.span, "with 0 attempts the call is never made; leave the call out, or say `share: 0%`");
-        }
-        if let (Some(true), Some(false)) = (call.keep_connection, is_tcp) {
-            self.unused(call.span, "`keepConnection` has no effect on a call that is not `tcp://`");
         }
         for status in &call.success {
             self.status(Some(status));
@@ -230,17 +227,14 @@ impl Check<'_> {
         }
     }
 
-    /// Checks an address; says whether it is `tcp://`, if it is one at all.
-    fn url(&mut self, url: &Spanned<String>, tcp_allowed: bool) -> Option<bool> {
+    fn url(&mut self, url: &Spanned<String>, tcp_allowed: bool) {
         match Url::parse(url) {
             Ok(parsed) if parsed.kind == UrlKind::Tcp && !tcp_allowed => {
                 self.invalid(url.span, format!("`{}`: clients send HTTP; write `http://host:port/path`", url.value));
-                Some(true)
             }
-            Ok(parsed) => Some(parsed.kind == UrlKind::Tcp),
+            Ok(_) => {}
             Err(why) => {
                 self.invalid(url.span, format!("`{}`: {why}", url.value));
-                None
             }
         }
     }

@@ -9,7 +9,7 @@ use super::references::Lookup;
 use super::schedule::schedule;
 use super::state::State;
 use super::{call_graph, check, references};
-use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
+use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::{CompileOptions, Mesh, Profile, compile};
 use crate::record::Change;
 use crate::scenario::{App, Scenario, Step, ready_made_apps};
@@ -181,13 +181,12 @@ impl Replay<'_> {
 }
 
 /// One state of the mesh after the other has the same mistakes; each is told once.
-fn each_once(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut seen: FxHashSet<(Code, Severity, String, Option<(crate::source::FileId, u32)>)> = FxHashSet::default();
+fn each_once(mut findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut seen = FxHashSet::default();
+    let is_new = |finding: &Diagnostic| {
+        let place = finding.primary.as_ref().map(|label| label.span);
+        seen.insert((finding.code, finding.severity, finding.message.clone(), place.map(|span| (span.file, span.start))))
+    };
+    findings.retain(is_new);
     findings
-        .into_iter()
-        .filter(|finding| {
-            let place = finding.primary.as_ref().map(|label| (label.span.file, label.span.start));
-            seen.insert((finding.code, finding.severity, finding.message.clone(), place))
-        })
-        .collect()
 }

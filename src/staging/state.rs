@@ -195,3 +195,129 @@ fn unfold(node: &Node, document: &Document, of_items: Option<(&Node, String)>, u
     }
     unfolded.push(Document { root, ..document.clone() });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Body;
+    use crate::source::Sources;
+    use crate::yaml::{Cx, Decode, Limits, parse};
+
+    const START: &str = "
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 4, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web}]}}}}
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: shop}, spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web}]}}}}
+- {apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {ports: [{port: 80, name: http}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {selector: {istio: ingressgateway}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec: {gatewayClassName: istio}
+";
+
+    fn documents(text: &str) -> Vec<Document> {
+        let mut sources = Sources::new();
+        let file = sources.add("a.yaml", text);
+        parse(&sources, file, Limits::default()).0
+    }
+
+    fn read<T: Decode>(text: &str) -> T {
+        T::decode(&documents(text)[0].root, &mut Cx::new(&mut Vec::new())).unwrap()
+    }
+
+    fn start() -> State {
+        let mut state = State::new("default");
+        state.apply(&documents(START), &mut Vec::new());
+        state
+    }
+
+    fn names(state: &State) -> Vec<String> {
+        state.objects().items.iter().map(|object| object.reference().to_string()).collect()
+    }
+
+    fn replicas(state: &State) -> Vec<i64> {
+        let spec = |body: &Body| match body {
+            Body::Deployment(spec) => spec.replicas.as_ref().map(|replicas| replicas.value),
+            _ => None,
+        };
+        state.objects().items.iter().filter_map(|object| spec(&object.body)).collect()
+    }
+
+    #[test]
+    fn applying_creates_at_the_end_and_replaces_in_place() {
+        let mut state = start();
+        let before = names(&state);
+        let applied = state.apply(
+            &documents(
+                "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: 2, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web}]}}}}\n---\n{apiVersion: v1, kind: ServiceAccount, metadata: {name: web}}",
+            ),
+            &mut Vec::new(),
+        );
+        assert_eq!(
+            applied.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["Deployment default/web", "ServiceAccount default/web"]
+        );
+        assert_eq!(names(&state), [before, vec!["ServiceAccount default/web".to_owned()]].concat());
+        assert_eq!(replicas(&state), [2, 1]);
+    }
+
+    #[test]
+    fn deleting_a_namespace_deletes_everything_in_it() {
+        let mut state = start();
+        let mut findings = Vec::new();
+        let deleted = state.delete(&Spanned::made_up("Namespace/shop".to_owned()), &mut findings);
+        assert_eq!(deleted.len(), 3);
+        assert_eq!(names(&state), ["Deployment default/web", "Gateway default/edge", "Gateway default/edge"]);
+        assert!(findings.is_empty());
+    }
+
+    #[test]
+    fn objects_are_named_by_kind_and_name_in_the_namespace_of_the_scenario_or_in_full() {
+        for (reference, deleted, finding) in [
+            ("Deployment/web", vec!["Deployment default/web"], None),
+            ("deployment/shop/web", vec!["Deployment shop/web"], None),
+            ("Gateway/edge", vec!["Gateway default/edge", "Gateway default/edge"], None),
+            ("Service/web", vec![], Some("did you mean `Service/shop/web`?")),
+            ("Deployment/wbe", vec![], Some("did you mean `Deployment/web`?")),
+            ("VirtualService/web", vec![], Some("there is `Namespace`, `Deployment`, `Service`, `Gateway`")),
+            ("web", vec![], None),
+        ] {
+            let mut state = start();
+            let mut findings = Vec::new();
+            let gone = state.delete(&Spanned::made_up(reference.to_owned()), &mut findings);
+            assert_eq!(gone.iter().map(ToString::to_string).collect::<Vec<_>>(), deleted, "{reference}");
+            assert_eq!(findings.is_empty(), !deleted.is_empty(), "{reference}");
+            assert_eq!(findings.first().and_then(|f| f.help.as_deref()), finding, "{reference}");
+        }
+    }
+
+    #[test]
+    fn scaling_and_patching_change_the_document_that_later_changes_start_from() {
+        let mut state = start();
+        let mut findings = Vec::new();
+        state.scale(&read::<Scale>("{workload: web.shop, replicas: 0}"), &mut findings);
+        state.scale(&read::<Scale>("{workload: web, replicas: 7}"), &mut findings);
+        assert_eq!(replicas(&state), [7, 0]);
+        state.patch(&read::<Patch>("{object: Deployment/web, set: {metadata.labels.tier: front}}"), &mut findings);
+        assert_eq!(replicas(&state), [7, 0]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let patched = state.objects().items.iter().find(|object| object.namespace == "default").cloned().unwrap();
+        assert_eq!(patched.meta.labels.get("tier").map(|tier| tier.value.as_str()), Some("front"));
+    }
+
+    #[test]
+    fn what_a_patch_breaks_is_found_like_any_other_mistake() {
+        let mut state = start();
+        let mut findings = Vec::new();
+        state.patch(&read::<Patch>("{object: Deployment/web, set: {spec.replicsa: 2}}"), &mut findings);
+        assert_eq!(findings.iter().map(|f| f.message.as_str()).collect::<Vec<_>>(), ["unknown field `spec.replicsa`"]);
+    }
+}
