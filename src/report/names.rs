@@ -47,6 +47,15 @@ impl Names {
         }
     }
 
+    /// `version-1` for the workload `website-version-1` of the service `website`: workloads without a
+    /// version label nearly always carry the name of their service.
+    pub(super) fn version(&self, host: &str, version: &str) -> String {
+        let service = service_parts(host).map_or(host, |(name, _)| name);
+        let version = self.workload(version);
+        let rest = version.strip_prefix(service).and_then(|rest| rest.strip_prefix('-')).filter(|rest| !rest.is_empty());
+        rest.map_or_else(|| version.clone(), str::to_owned)
+    }
+
     /// `productpage-v1 → reviews`.
     pub(super) fn edge(&self, source: &str, service: &str) -> String {
         format!("{} → {}", self.workload(source), self.service(service))
@@ -73,5 +82,10 @@ mod tests {
         assert_eq!(names.service("example.com"), "example.com");
         assert_eq!(names.edge("a-v1.prod", "b.default.svc.cluster.local"), "a-v1 → b.default");
         assert_eq!(names.workload("browser"), "browser");
+        for (version, short) in
+            [("v1", "v1"), ("a-v1", "v1"), ("a-v1.prod", "v1"), ("a-", "a-"), ("1.0", "1.0"), ("other", "other")]
+        {
+            assert_eq!(names.version("a.prod.svc.cluster.local", version), short);
+        }
     }
 }

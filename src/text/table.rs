@@ -83,6 +83,12 @@ impl Table {
         self.rows.push(Row::Line(text.into()));
     }
 
+    /// How many columns there are, empty ones included.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
     /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -17,6 +17,8 @@ const PLOT: i32 = 240;
 const ABOVE: i32 = 52;
 /// Labels of the axis below it.
 const BELOW: i32 = 46;
+/// Pixels for the names of versions.
+const MOST_NAME: i32 = 130;
 /// Splits that are drawn; more would be a poster.
 const MOST_SPLITS: usize = 4;
 
@@ -30,13 +32,17 @@ pub fn canary(report: &RunReport) -> Option<Scene> {
     let names = Names::of(report);
     let shown = &splits[..splits.len().min(MOST_SPLITS)];
     let left_out = splits.len() - shown.len();
+    let versions = shown.iter().flat_map(|split| split.legs.iter().map(|leg| names.version(&split.service, &leg.version)));
+    let widest = versions.map(|name| text_width(&name, SUBTITLE, true)).max().unwrap_or(0).min(MOST_NAME);
     let height = TOP + (ABOVE + PLOT + BELOW) * i32::try_from(shown.len()).ok()? + 40;
     let more = if left_out == 0 { String::new() } else { format!(" ({} not shown)", plural(left_out as u64, "more split")) };
     let mut scene = Scene::new(WIDTH, height, &report.scenario, &format!("Share of calls by version over virtual time{more}"));
     for (i, split) in shown.iter().enumerate() {
         let top = TOP + ABOVE + (ABOVE + PLOT + BELOW) * i as i32;
         let title = names.edge(&split.source, &split.service);
-        panel(&mut scene, report, split, &title, Area::new(MARGIN + 44, top, WIDTH - MARGIN - 64, top + PLOT));
+        let area = Area::new(MARGIN + 44, top, WIDTH - MARGIN - 20 - widest, top + PLOT);
+        panel(&mut scene, report, split, &title, area);
+        leg_names(&mut scene, split, &names, area);
     }
     legend(&mut scene, shown, height - 30);
     Some(scene)
@@ -60,7 +66,6 @@ fn panel(scene: &mut Scene, report: &RunReport, split: &Split, title: &str, plot
         steps(scene, split, &axis, plot, |point| planned(point)?.get(leg).copied(), Line::Dashed(INK));
         observed(scene, split, leg, &axis, plot);
     }
-    leg_names(scene, split, plot);
 }
 
 /// A mark at each phase's beginning with its name where there is room.
@@ -160,7 +165,7 @@ fn steps(scene: &mut Scene, split: &Split, axis: &TimeAxis, plot: Area, value: i
 }
 
 /// Names at the right end of the lines, pushed apart where the lines meet.
-fn leg_names(scene: &mut Scene, split: &Split, plot: Area) {
+fn leg_names(scene: &mut Scene, split: &Split, names: &Names, plot: Area) {
     let Some(last) = split.points.iter().rfind(|point| point.observed.iter().any(|hits| *hits > 0)) else { return };
     let total: u64 = last.observed.iter().sum();
     let mut labels: Vec<(i32, usize)> = (0..split.legs.len())
@@ -172,7 +177,7 @@ fn leg_names(scene: &mut Scene, split: &Split, plot: Area) {
     for (i, (y, leg)) in labels.into_iter().enumerate() {
         let y = y.max(lowest).min(plot.bottom - 16 * (count - 1 - i as i32));
         lowest = y + 16;
-        let name = fitted(&split.legs[leg].version, SUBTITLE, true, 60);
+        let name = fitted(&names.version(&split.service, &split.legs[leg].version), SUBTITLE, true, MOST_NAME);
         scene.dot((plot.right + 10, y), 4, series(leg));
         scene.text(Label::new((plot.right + 20, y), name).sized(SUBTITLE).bold());
     }

@@ -17,13 +17,14 @@ const BAR: i32 = 18;
 const GAP: i32 = 44;
 
 /// Hits by version of one service in one phase.
-type Hits<'a> = IndexMap<&'a str, u64>;
+type Hits = IndexMap<String, u64>;
 
 /// A bar for each phase of each service that was reached in more than one version, or of every
 /// service if none was; `None` if nothing was called.
 #[must_use]
 pub fn hits(report: &RunReport) -> Option<Scene> {
-    let services = services(report);
+    let names = Names::of(report);
+    let services = services(report, &names);
     let versions = versions(&services);
     let rows: usize = services.values().map(IndexMap::len).sum();
     if rows == 0 {
@@ -32,7 +33,6 @@ pub fn hits(report: &RunReport) -> Option<Scene> {
     let height = TOP + ROW * i32::try_from(rows).ok()? + GAP * i32::try_from(services.len()).ok()?;
     let mut scene = Scene::new(WIDTH, height, &report.scenario, "Hits by version: requests that arrived, by phase");
     legend(&mut scene, &versions);
-    let names = Names::of(report);
     let phases = services.values().flat_map(IndexMap::keys).map(|phase| text_width(phase_name(report, *phase), SMALL, false));
     let left = MARGIN + phases.max().unwrap_or(0).clamp(40, 220) + 12;
     let most = services.values().flat_map(IndexMap::values).map(|hits| hits.values().sum::<u64>()).max().unwrap_or(1);
@@ -58,17 +58,18 @@ fn phase_name(report: &RunReport, phase: usize) -> &str {
 }
 
 /// Hits by service and phase, versions in alphabetical order.
-fn services(report: &RunReport) -> IndexMap<&str, IndexMap<usize, Hits<'_>>> {
-    let mut services: IndexMap<&str, IndexMap<usize, Hits<'_>>> = IndexMap::new();
+fn services<'a>(report: &'a RunReport, names: &Names) -> IndexMap<&'a str, IndexMap<usize, Hits>> {
+    let mut services: IndexMap<&str, IndexMap<usize, Hits>> = IndexMap::new();
     for edge in report.edges.iter().filter(|edge| edge.arrived > 0) {
         let version = if edge.version.is_empty() { edge.workload.as_str() } else { edge.version.as_str() };
+        let version = names.version(&edge.service, version);
         *services.entry(&edge.service).or_default().entry(edge.phase).or_default().entry(version).or_default() += edge.arrived;
     }
     for phases in services.values_mut() {
         phases.sort_unstable_keys();
         phases.values_mut().for_each(IndexMap::sort_unstable_keys);
     }
-    let several = |phases: &IndexMap<usize, Hits<'_>>| {
+    let several = |phases: &IndexMap<usize, Hits>| {
         let mut seen = phases.values().flat_map(IndexMap::keys);
         let first = seen.next();
         seen.any(|version| Some(version) != first)
@@ -79,8 +80,9 @@ fn services(report: &RunReport) -> IndexMap<&str, IndexMap<usize, Hits<'_>>> {
     services
 }
 
-fn versions<'a>(services: &IndexMap<&'a str, IndexMap<usize, Hits<'a>>>) -> Vec<&'a str> {
-    let mut versions: Vec<&str> = services.values().flat_map(IndexMap::values).flat_map(|hits| hits.keys().copied()).collect();
+fn versions<'a>(services: &'a IndexMap<&str, IndexMap<usize, Hits>>) -> Vec<&'a str> {
+    let mut versions: Vec<&str> =
+        services.values().flat_map(IndexMap::values).flat_map(|hits| hits.keys().map(String::as_str)).collect();
     versions.sort_unstable();
     versions.dedup();
     versions
@@ -106,13 +108,13 @@ impl Scale {
     }
 }
 
-fn bar(scene: &mut Scene, hits: &Hits<'_>, versions: &[&str], scale: &Scale, top: i32) {
+fn bar(scene: &mut Scene, hits: &Hits, versions: &[&str], scale: &Scale, top: i32) {
     let mut before = 0;
     for (version, count) in hits {
         let fill = colour(versions, version);
         let (from, to) = (scale.x(before), scale.x(before + count).max(scale.x(before) + 1));
         scene.rect(Area::new(from, top, to, top + BAR), fill);
-        let word = if version.is_empty() { "none" } else { version };
+        let word = if version.is_empty() { "none" } else { version.as_str() };
         for text in [format!("{word} · {}", grouped(*count)), grouped(*count)] {
             if text_width(&text, SMALL, false) + 8 <= to - from {
                 let at = (i32::midpoint(from, to), top + BAR / 2);
@@ -153,7 +155,10 @@ mod tests {
 
     #[test]
     fn only_services_with_several_versions_are_shown_if_there_are_any() {
-        assert_eq!(services(&fixture::cascade()).keys().copied().collect::<Vec<_>>(), ["reviews.default.svc.cluster.local"]);
+        assert_eq!(
+            services(&fixture::cascade(), &Names::default()).keys().copied().collect::<Vec<_>>(),
+            ["reviews.default.svc.cluster.local"]
+        );
     }
 
     #[test]

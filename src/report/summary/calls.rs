@@ -36,7 +36,7 @@ pub(super) fn render(report: &RunReport, page: &Page<'_>, names: &Names) -> Stri
             continue;
         }
         let _ = writeln!(out, "  {}", page.style.paint(Ink::Name, &names.edge(source, service)));
-        out.push_str(&table(report, edge, split).render(page.style, 4));
+        out.push_str(&table(report, edge, split, &|version| names.version(service, version)).render(page.style, 4));
     }
     out.push_str(&quiet.line(page));
     out
@@ -101,15 +101,15 @@ fn edges(report: &RunReport) -> IndexMap<(&str, &str), Edge<'_>> {
     edges
 }
 
-fn table(report: &RunReport, edge: &Edge<'_>, split: Option<&Split>) -> Table {
+fn table(report: &RunReport, edge: &Edge<'_>, split: Option<&Split>, name_of: &dyn Fn(&str) -> String) -> Table {
     let mut table = Table::new(&[
         (Column::Text, "phase"),
         (Column::Text, "version"),
-        (Column::Number, "hits"),
+        (Column::Number, "calls"),
         (Column::Number, "share"),
         (Column::Number, "planned"),
         (Column::Number, "exact"),
-        (Column::Number, "95% interval"),
+        (Column::Spare, "95% CI"),
         (Column::Spare, "p99"),
         (Column::Flexible, "answers"),
     ]);
@@ -118,12 +118,12 @@ fn table(report: &RunReport, edge: &Edge<'_>, split: Option<&Split>) -> Table {
         for (i, (name, version)) in versions.iter().enumerate() {
             let first = if i == 0 { phase_name(report, *phase) } else { "" };
             let leg = split.and_then(|split| Leg::of(split, *phase, name));
-            let reached = if name.is_empty() { Cell::new(Ink::Faint, "none") } else { (*name).into() };
-            // What reached nothing has answers and no hits.
-            let arrived = !name.is_empty() || version.arrived > 0;
-            let hits = if arrived { grouped(version.arrived) } else { String::new() };
-            let share = if versions.len() > 1 && arrived { percent(version.arrived, total) } else { String::new() };
-            let mut cells = vec![Cell::new(Ink::Name, first), reached, hits.into(), share.into()];
+            let reached = if name.is_empty() { Cell::new(Ink::Faint, "none") } else { name_of(name).into() };
+            // Calls that reached nothing are no hits, and have no share of them.
+            let nowhere = name.is_empty() && version.arrived == 0;
+            let hits = if nowhere { version.outcomes.values().sum() } else { version.arrived };
+            let share = if versions.len() > 1 && !nowhere { percent(version.arrived, total) } else { String::new() };
+            let mut cells = vec![Cell::new(Ink::Name, first), reached, grouped(hits).into(), share.into()];
             cells.extend(leg.map_or_else(Default::default, |leg| leg.cells()));
             let p99 = if version.latency.count == 0 { String::new() } else { duration(version.latency.percentile(99)) };
             cells.push(p99.into());
@@ -165,7 +165,11 @@ impl Leg {
         // An interval around a share that could not have been another says nothing.
         let certain = self.exact.is_some_and(|exact| exact == 0.0 || exact == 1.0);
         let interval_text = match (self.exact, certain) {
-            (Some(_), false) => format!("{:.2}–{:.2}%", interval.low * 100.0, interval.high * 100.0),
+            (Some(_), false) => {
+                // More decimals than the sample is good for are noise.
+                let decimals = if self.total < 10_000 { 1 } else { 2 };
+                format!("{:.decimals$}–{:.decimals$}%", interval.low * 100.0, interval.high * 100.0)
+            }
             _ => String::new(),
         };
         let outside = self.exact.is_some_and(|exact| !certain && !(interval.low..=interval.high).contains(&exact));
@@ -186,7 +190,6 @@ fn answers(version: &Version) -> Cell {
     let text: Vec<String> = outcomes
         .iter()
         .map(|((status, flags), count)| match outcome_words(*status, flags) {
-            words if version.arrived == 0 => format!("{words} ×{}", grouped(**count)),
             words if **count == total => words,
             words => format!("{words} {}", percent(**count, total)),
         })

@@ -5,7 +5,9 @@ use crate::record::{ClientGroup, Latency, OutcomeTally, PhaseSpan, RunReport};
 use crate::text::{Cell, Column, Ink, Table, clock, duration, grouped, percent, wrapped};
 
 /// Phases beyond this many are named in a column instead of having a line of their own.
-const MANY_PHASES: usize = 6;
+const MANY_PHASES: usize = 10;
+/// With more phases than this, a class of users that sees what it saw before is one row.
+const PHASES_IN_FULL: usize = 6;
 /// Outcomes of one class of users in one phase; the rest is one row.
 const OUTCOMES: usize = 4;
 
@@ -13,17 +15,28 @@ pub(super) fn render(report: &RunReport, page: &Page<'_>) -> String {
     if report.clients.iter().all(|group| group.outcomes.is_empty()) {
         return String::new();
     }
-    let named = report.phases.iter().any(|phase| !phase.name.is_empty());
+    let have_names = report.phases.iter().any(|phase| !phase.name.is_empty());
     let roomy = report.phases.len() <= MANY_PHASES || page.detail == Detail::Full;
-    let by_column = !named || !roomy;
+    let by_column = !have_names || !roomy;
+    let fold = page.detail == Detail::Compact && report.phases.len() > PHASES_IN_FULL;
     let mut table = table(report, by_column);
-    let mut phase = None;
+    let (mut phase, mut named) = (None, None);
     for group in report.clients.iter().filter(|group| !group.outcomes.is_empty()) {
         if !by_column && phase != Some(group.phase) {
             phase = Some(group.phase);
             report.phases.get(group.phase).into_iter().for_each(|phase| phase_lines(phase, page, &mut table));
         }
-        rows(report, group, page, by_column, &mut table);
+        let first = if by_column && named != Some(group.phase) { phase_name(report, group.phase) } else { "" };
+        named = Some(group.phase);
+        let head = [Cell::new(Ink::Name, first), who(report, group).into()];
+        if fold && as_before(report, group) {
+            let mut cells = head.to_vec();
+            cells.resize(table.columns() - 1, Cell::default());
+            cells.push(Cell::new(Ink::Faint, "as before"));
+            table.row(cells);
+        } else {
+            rows(report, group, page, head, &mut table);
+        }
     }
     table.render(page.style, if by_column { 2 } else { 4 })
 }
@@ -58,16 +71,20 @@ fn table(report: &RunReport, with_phase: bool) -> Table {
     Table::new(&columns)
 }
 
-fn rows(report: &RunReport, group: &ClientGroup, page: &Page<'_>, with_phase: bool, table: &mut Table) {
+/// Whether the same users saw the same in the phase before: the same answers, as often, in the same
+/// time.
+fn as_before(report: &RunReport, group: &ClientGroup) -> bool {
+    let same_users = |other: &&ClientGroup| (&other.client, &other.user) == (&group.client, &group.user);
+    let before = report.clients.iter().filter(same_users).rfind(|other| other.phase < group.phase);
+    before.is_some_and(|before| before.outcomes == group.outcomes)
+}
+
+fn rows(report: &RunReport, group: &ClientGroup, page: &Page<'_>, head: [Cell; 2], table: &mut Table) {
     let total: u64 = group.outcomes.iter().map(|outcome| outcome.count).sum();
     let fold = page.detail == Detail::Compact && group.outcomes.len() > OUTCOMES;
     let shown = if fold { OUTCOMES - 1 } else { group.outcomes.len() };
     for (i, outcome) in group.outcomes[..shown].iter().enumerate() {
-        let mut cells = vec![Cell::default(), Cell::default()];
-        if i == 0 {
-            cells[0] = if with_phase { Cell::new(Ink::Name, phase_name(report, group.phase)) } else { Cell::default() };
-            cells[1] = who(report, group).into();
-        }
+        let mut cells = if i == 0 { head.to_vec() } else { vec![Cell::default(); 2] };
         cells.extend(numbers(outcome, total));
         cells.extend(times(report, &outcome.latency));
         cells.push(outcome.labels.join(", ").into());
