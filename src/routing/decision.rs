@@ -189,3 +189,69 @@ impl Decision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::testing::{client, dial, mesh_with_rules, request};
+
+    const NEVER: u64 = 999_999;
+
+    fn decide_with(rules: &str, method: &str, headers: &[(&str, &str)], chances: Chances) -> (Mesh, Decision) {
+        let mesh = mesh_with_rules(rules);
+        let decision = decide(&mesh, client(&mesh), &dial(), &request(method, "/", headers), chances).unwrap();
+        (mesh, decision)
+    }
+
+    #[test]
+    fn filters_act_in_their_order_and_flags_add_up() {
+        let fault =
+            "fault: {delay: {fixedDelay: 1s, percentage: {value: 100}}, abort: {httpStatus: 418, percentage: {value: 50}}}";
+        let cors = "corsPolicy: {allowOrigins: [{exact: https://a.test}], allowMethods: [GET]}";
+        let to = |subset: &str| format!("route: [{{destination: {{host: app, subset: {subset}}}}}]");
+        let preflight = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
+        let abort = Chances { stream: 0, delay: 0, abort: 0 };
+        let no_abort = Chances { abort: NEVER, ..abort };
+        for (rule, method, headers, chances, flags, details) in [
+            (format!("{{{fault}, {}}}", to("v1")), "GET", &[][..], abort, "DI,FI", "fault_filter_abort"),
+            (format!("{{{fault}, {}}}", to("v1")), "GET", &[][..], no_abort, "DI", "via_upstream"),
+            (format!("{{{fault}, {}}}", to("v9")), "GET", &[][..], no_abort, "DI,NC", "cluster_not_found"),
+            (format!("{{{fault}, {}}}", to("v0")), "GET", &[][..], no_abort, "DI,UH", "no_healthy_upstream"),
+            (format!("{{{fault}, {cors}, {}}}", to("v1")), "OPTIONS", &preflight[..], abort, "DI,FI", "fault_filter_abort"),
+            (format!("{{{fault}, {cors}, {}}}", to("v1")), "OPTIONS", &preflight[..], no_abort, "DI", "cors_response"),
+            (format!("{{{cors}, {}}}", to("v9")), "OPTIONS", &preflight[..], abort, "-", "cors_response"),
+            ("{match: [{method: {exact: PUT}}], redirect: {uri: /x}}".to_owned(), "PUT", &[][..], abort, "-", "direct_response"),
+            ("{match: [{method: {exact: PUT}}], redirect: {uri: /x}}".to_owned(), "GET", &[][..], abort, "NR", "route_not_found"),
+        ] {
+            let (mesh, decision) = decide_with(&format!("[{rule}]"), method, headers, chances);
+            assert_eq!(
+                (decision.flags(&mesh.profile).to_string().as_str(), decision.details()),
+                (flags, details),
+                "{rule} {method}"
+            );
+        }
+    }
+
+    #[test]
+    fn older_releases_call_an_unknown_cluster_a_missing_route() {
+        let (_, decision) = decide_with(
+            "[{route: [{destination: {host: app, subset: v9}}]}]",
+            "GET",
+            &[],
+            Chances { stream: 0, delay: 0, abort: 0 },
+        );
+        assert_eq!(decision.flags(&Profile::of_version("1.5").unwrap()).to_string(), "NR");
+    }
+
+    #[test]
+    fn several_mirrors_share_one_draw_and_need_a_primary() {
+        let mirrors = "mirrors: [{destination: {host: app, subset: v1}, percentage: {value: 30}}, {destination: {host: app, subset: v2}, percentage: {value: 60}}]";
+        let count = |subset: &str, stream: u64| {
+            let rules = format!("[{{{mirrors}, route: [{{destination: {{host: app, subset: {subset}}}}}]}}]");
+            let (mesh, decision) = decide_with(&rules, "GET", &[], Chances { stream, delay: 0, abort: 0 });
+            decision.mirrors(&mesh.proxies[client(&mesh).index()]).count()
+        };
+        assert_eq!([0, 299_999, 300_000, 599_999, 600_000, NEVER].map(|stream| count("v1", stream)), [2, 2, 1, 1, 0, 0]);
+        assert_eq!((count("v0", 0), count("v9", 0)), (0, 0));
+    }
+}

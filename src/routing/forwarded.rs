@@ -143,3 +143,70 @@ impl Facts for RequestFacts<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::testing::{client, dial, mesh_with_rules, request};
+    use crate::routing::{Chances, decide};
+
+    fn seen(rule: &str, path: &str, headers: &[(&str, &str)]) -> (String, String, String) {
+        let mesh = mesh_with_rules(&format!("[{{{rule}}}]"));
+        let proxy = &mesh.proxies[client(&mesh).index()];
+        let request = request("GET", path, headers);
+        let decision = decide(&mesh, client(&mesh), &dial(), &request, Chances { stream: 0, delay: 0, abort: 0 }).unwrap();
+        let received = Received::new(proxy.spec.kind, &request).unwrap();
+        let seen = forwarded(proxy, &received, &decision).unwrap();
+        let headers: Vec<String> = seen.headers.0.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        (seen.path, seen.authority, headers.join(" | "))
+    }
+
+    #[test]
+    fn destinations_come_before_routes_and_rewrites_come_last() {
+        let two = "route: [{destination: {host: app}, weight: 100, headers: {request: {set: {:authority: leg.test, x-o: leg}, add: {x-l: '%REQ(:authority)%'}}}}, {destination: {host: app, subset: v1}, weight: 0}]";
+        let one = "route: [{destination: {host: app}, headers: {request: {set: {x-o: leg}}}}]";
+        let ops = "headers: {request: {set: {x-o: route}, add: {x-r: '%REQ(:authority)%%REQ(:path)%'}}}";
+        for (rule, expected) in [
+            (
+                format!("{ops}, rewrite: {{uri: /new, authority: route.test}}, {two}"),
+                (
+                    "/newa?b",
+                    "route.test",
+                    "x-l: app | x-o: route | x-r: leg.test/a?b | x-envoy-original-host: leg.test | x-envoy-original-path: /a?b",
+                ),
+            ),
+            (format!("{ops}, {two}"), ("/a?b", "leg.test", "x-l: app | x-o: route | x-r: leg.test/a?b")),
+            (format!("{ops}, {one}"), ("/a?b", "app", "x-o: leg | x-r: app/a?b")),
+        ] {
+            let (path, authority, headers) = seen(&rule, "/a?b", &[]);
+            assert_eq!((path.as_str(), authority.as_str(), headers.as_str()), expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_connection_end_here() {
+        let headers = [
+            ("te", "trailers"),
+            ("connection", "close"),
+            ("x-envoy-max-retries", "9"),
+            ("x-a", "1"),
+            ("accept", "a"),
+            ("accept", "b"),
+        ];
+        let (_, _, seen) = seen("route: [{destination: {host: app}}]", "/", &headers);
+        assert_eq!(seen, "te: trailers | x-a: 1 | accept: a,b");
+        assert!(STRIPPED.is_sorted());
+    }
+
+    #[test]
+    fn a_mirrors_suffix_stands_before_the_port() {
+        let request = Forwarded {
+            method: String::new(),
+            path: String::new(),
+            authority: "svc.ns:8080".to_owned(),
+            headers: Headers::default(),
+        };
+        assert_eq!(request.mirror_authority(true), "svc.ns-shadow:8080");
+        assert_eq!(request.mirror_authority(false), "svc.ns:8080");
+    }
+}

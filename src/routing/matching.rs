@@ -178,3 +178,141 @@ fn starts_with(text: &str, prefix: &str, ignore_case: bool) -> bool {
     }
     text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::ProxyKind;
+    use crate::mesh::pattern::Pattern;
+    use crate::routing::testing::request;
+    use crate::source::Span;
+
+    fn regex(source: &str) -> Pattern {
+        Pattern::new(source).unwrap()
+    }
+
+    #[test]
+    fn paths_are_compared_without_their_query() {
+        let exact = |text: &str| PathTest::Exact(text.to_owned());
+        let prefix = |text: &str| PathTest::Prefix(text.to_owned());
+        let below = |text: &str| PathTest::SegmentPrefix(text.to_owned());
+        for (test, ignore_case, path, holds) in [
+            (exact("/foo"), false, "/foo?x=1", true),
+            (exact("/foo"), false, "/foo/", false),
+            (exact("/foo"), true, "/FOO", true),
+            (prefix("/foo"), false, "/foobar", true),
+            (prefix("/foo"), false, "/Foo", false),
+            (prefix("/foo"), true, "/FoObar", true),
+            (prefix("/foo/"), false, "/foo", false),
+            (prefix("foo"), false, "/foo", false),
+            (prefix(""), false, "/foo", true),
+            (below("/foo"), false, "/foo", true),
+            (below("/foo"), false, "/foo/bar?x", true),
+            (below("/foo"), false, "/foobar", false),
+            (below("/foo"), false, "/foo;v=1", false),
+            (PathTest::Regex(regex("/v[0-9]+/.*")), false, "/v1/x", true),
+            (PathTest::Regex(regex("/v[0-9]+")), false, "/v1/x", false),
+            (PathTest::Regex(regex("/v1")), true, "/V1", false),
+            (PathTest::Regex(regex(".*x=1.*")), false, "/foo?x=1", false),
+        ] {
+            let request = request("GET", path, &[]);
+            let received = Received::new(ProxyKind::Sidecar, &request).unwrap();
+            let condition = PathMatch { test, ignore_case, span: Span::NOWHERE };
+            assert_eq!(path_holds(&condition, received.bare_path()), holds, "{condition:?} {path}");
+        }
+    }
+
+    #[test]
+    fn headers_are_compared_line_by_line_and_absence_is_no_value() {
+        let value = |test: Test| Condition {
+            subject: Subject::Header("x-a".to_owned()),
+            test,
+            invert: false,
+            missing_as_empty: false,
+            span: Span::NOWHERE,
+        };
+        let exact = |text: &str| value(Test::Exact(text.to_owned()));
+        let without = |test: Test| Condition { invert: true, missing_as_empty: test != Test::Present, ..value(test) };
+        let (v, w, both) = (vec![("x-a", "v")], vec![("x-a", "w")], vec![("x-a", "v"), ("x-a", "w")]);
+        let empty = vec![("x-a", "")];
+        let any = |invert| if invert { without(Test::Regex(regex(".*"))) } else { value(Test::Regex(regex(".*"))) };
+        for (condition, headers, holds) in [
+            (exact("v"), &v, true),
+            (exact("V"), &v, false),
+            (exact("v"), &both, true),
+            (exact("v,w"), &both, false),
+            (exact(""), &vec![], false),
+            (exact(""), &empty, true),
+            (value(Test::Prefix("v".to_owned())), &both, true),
+            (any(false), &vec![], false),
+            (any(false), &empty, true),
+            (value(Test::Present), &empty, true),
+            (value(Test::Present), &vec![], false),
+            (without(Test::Present), &vec![], true),
+            (without(Test::Present), &empty, false),
+            (without(Test::Exact("v".to_owned())), &vec![], true),
+            (without(Test::Exact("v".to_owned())), &w, true),
+            (without(Test::Exact("v".to_owned())), &both, false),
+            (without(Test::Exact(String::new())), &vec![], false),
+            (any(true), &vec![], false),
+            (without(Test::Regex(regex(".+"))), &vec![], true),
+        ] {
+            let request = request("GET", "/", headers);
+            let received = Received::new(ProxyKind::Sidecar, &request).unwrap();
+            assert_eq!(condition_holds(&condition, &received), holds, "{condition:?} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn some_headers_have_one_line_only() {
+        let condition = |name: &str, text: &str| Condition {
+            subject: Subject::Header(name.to_owned()),
+            test: Test::Exact(text.to_owned()),
+            invert: false,
+            missing_as_empty: false,
+            span: Span::NOWHERE,
+        };
+        let request = request("GET", "/", &[("accept", "a"), ("accept", "b"), ("cookie", "a=1"), ("cookie", "b=2")]);
+        let received = Received::new(ProxyKind::Sidecar, &request).unwrap();
+        for (name, text, holds) in
+            [("accept", "a,b", true), ("accept", "a", false), ("cookie", "a=1", true), ("cookie", "b=2", true)]
+        {
+            assert_eq!(condition_holds(&condition(name, text), &received), holds, "{name} {text}");
+        }
+        assert!(JOINED.is_sorted());
+    }
+
+    #[test]
+    fn the_first_value_of_a_query_parameter_counts_undecoded() {
+        let condition = |test: Test| Condition {
+            subject: Subject::Query("q".to_owned()),
+            test,
+            invert: false,
+            missing_as_empty: false,
+            span: Span::NOWHERE,
+        };
+        let exact = |text: &str| condition(Test::Exact(text.to_owned()));
+        for (condition, path, holds) in [
+            (exact("v"), "/?q=v", true),
+            (exact("v"), "/?q=w&q=v", false),
+            (exact("v"), "/?q=%76", false),
+            (exact("v"), "/?Q=v", false),
+            (exact("v;b=1"), "/?q=v;b=1", true),
+            (exact(""), "/?q", true),
+            (exact(""), "/?q=", true),
+            (condition(Test::Present), "/?a&q", true),
+            (condition(Test::Present), "/", false),
+        ] {
+            let request = request("GET", path, &[]);
+            let received = Received::new(ProxyKind::Sidecar, &request).unwrap();
+            assert_eq!(condition_holds(&condition, &received), holds, "{condition:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_sidecar_believes_the_forwarded_scheme_and_a_gateway_does_not() {
+        let request = request("GET", "/", &[("x-forwarded-proto", "HTTPS")]);
+        assert_eq!(Received::new(ProxyKind::Sidecar, &request).unwrap().scheme, "https");
+        assert_eq!(Received::new(ProxyKind::Gateway, &request).unwrap().scheme, "http");
+    }
+}

@@ -22,6 +22,8 @@ mod reply;
 mod request;
 mod rewrite;
 mod selection;
+#[cfg(test)]
+mod testing;
 
 pub use connection::{Conn, HttpConn, TcpConn, listen, resolve};
 pub use cors::CorsRole;

@@ -291,3 +291,86 @@ fn inverse(a: u128, m: u128) -> u128 {
     }
     if m <= 1 { 0 } else { t0.rem_euclid(m as i128) as u128 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::testing::{client, dial, mesh_with_rules, request};
+
+    fn shares(rules: &str) -> Vec<(String, String)> {
+        let mesh = mesh_with_rules(rules);
+        let all = outcomes(&mesh, client(&mesh), &dial(), &request("GET", "/", &[]));
+        let sum = all.iter().fold(Probability::new(0, 1), |sum, (_, probability)| sum + *probability);
+        assert_eq!(sum, Probability::ONE, "{rules}");
+        let what = |outcome: &Outcome| {
+            let subset = outcome.cluster.as_deref().and_then(|name| name.split('|').nth(2)).unwrap_or("none");
+            format!("{subset} {} {}", outcome.flags, outcome.mirrored.len())
+        };
+        all.iter().map(|(outcome, probability)| (what(outcome), probability.to_string())).collect()
+    }
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    }
+
+    fn to(subset: &str, weight: u32) -> String {
+        format!("{{destination: {{host: app, subset: {subset}}}, weight: {weight}}}")
+    }
+
+    #[test]
+    fn every_outcome_has_its_exact_probability() {
+        let abort = "fault: {abort: {httpStatus: 503, percentage: {value: 0.1}}}";
+        let both = "fault: {delay: {fixedDelay: 1s, percentage: {value: 50}}, abort: {httpStatus: 503, percentage: {value: 50}}}";
+        for (rules, expected) in [
+            (format!("[{{route: [{}, {}]}}]", to("v1", 1), to("v2", 2)), pairs(&[("v1 - 0", "1/3"), ("v2 - 0", "2/3")])),
+            (format!("[{{route: [{}, {}]}}]", to("v1", 90), to("v9", 10)), pairs(&[("v1 - 0", "9/10"), ("none NC 0", "1/10")])),
+            (format!("[{{{abort}, route: [{}]}}]", to("v1", 1)), pairs(&[("v1 - 0", "999/1000"), ("v1 FI 0", "1/1000")])),
+            (
+                format!("[{{{both}, route: [{}]}}]", to("v1", 1)),
+                pairs(&[("v1 - 0", "1/4"), ("v1 FI 0", "1/4"), ("v1 DI 0", "1/4"), ("v1 DI,FI 0", "1/4")]),
+            ),
+            ("[{match: [{uri: {prefix: /other}}], redirect: {uri: /x}}]".to_owned(), pairs(&[("none NR 0", "1/1")])),
+        ] {
+            assert_eq!(shares(&rules), expected, "{rules}");
+        }
+    }
+
+    #[test]
+    fn destinations_and_mirrors_are_read_from_one_number() {
+        // Of 10 000 numbers, those below 50 in the last two digits take v1; a mirror of 0.005 % takes
+        // the first 50 of a million: all of them are v1's.
+        let mirror = "mirror: {host: app, subset: v2}, mirrorPercentage: {value: 0.005}";
+        let rules = format!("[{{{mirror}, route: [{}, {}]}}]", to("v1", 50), to("v2", 50));
+        assert_eq!(shares(&rules), pairs(&[("v1 - 1", "1/20000"), ("v1 - 0", "9999/20000"), ("v2 - 0", "1/2")]));
+        // Sums of weights without a common divisor with a million make them independent.
+        let rules = format!("[{{{mirror}, route: [{}, {}]}}]", to("v1", 1), to("v2", 2));
+        assert_eq!(
+            shares(&rules),
+            pairs(&[("v1 - 1", "1/60000"), ("v1 - 0", "19999/60000"), ("v2 - 1", "1/30000"), ("v2 - 0", "19999/30000")])
+        );
+    }
+
+    #[test]
+    fn the_representative_of_a_class_of_draws_belongs_to_it() {
+        for (weights, total, mirrors) in [
+            ((0, 50), 100, (0, 50)),
+            ((50, 100), 100, (999_950, 1_000_000)),
+            ((1, 3), 3, (7, 8)),
+            ((2, 3), 7, (123_456, 123_457)),
+            ((10, 11), 250, (35, 36)),
+            ((0, 1), 1, (999_999, 1_000_000)),
+            ((4_000_000_000, 4_294_967_295), 4_294_967_295, (1, 2)),
+        ] {
+            let residues = Residues { weights, total, mirrors };
+            match residues.first_and_count() {
+                Some((stream, count)) => {
+                    assert!((weights.0..weights.1).contains(&(stream % total)), "{weights:?} {total} {mirrors:?} {stream}");
+                    assert!((mirrors.0..mirrors.1).contains(&(stream % MILLION)), "{weights:?} {total} {mirrors:?} {stream}");
+                    assert!(count > 0);
+                }
+                // 10 and 35 differ modulo 250, which divides a million.
+                None => assert_eq!((total, mirrors), (250, (35, 36))),
+            }
+        }
+    }
+}

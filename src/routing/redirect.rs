@@ -59,3 +59,53 @@ fn port_start(authority: &str) -> Option<usize> {
 pub(super) const fn has_location(status: u16) -> bool {
     status == 201 || status / 100 == 3
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::ProxyKind;
+    use crate::mesh::route::{PathMatch, PathTest};
+    use crate::routing::testing::request;
+    use crate::source::Span;
+
+    fn redirect() -> Redirect {
+        Redirect { status: 301, path: None, host: None, port: None, scheme: None }
+    }
+
+    #[test]
+    fn locations_keep_what_the_redirect_does_not_name() {
+        let scheme = |name: &str| Redirect { scheme: Some(name.to_owned()), ..redirect() };
+        let port = |port| Redirect { port: Some(port), ..redirect() };
+        let host = |name: &str| Redirect { host: Some(name.to_owned()), ..redirect() };
+        let path = |path: RedirectPath| Redirect { path: Some(path), ..redirect() };
+        let full = |text: &str| path(RedirectPath::Full(text.to_owned()));
+        for (redirect, authority, location) in [
+            (full("/new"), "svc:8080", "http://svc:8080/new?q=1"),
+            (full("/new"), "svc:80", "http://svc:80/new?q=1"),
+            (full("/new?a=b"), "svc", "http://svc/new?a=b"),
+            (full("n"), "svc", "http://svc/n?q=1"),
+            (path(RedirectPath::Prefix("/x".to_owned())), "svc", "http://svc/x/rest?q=1"),
+            (host("new.test:9443"), "svc:8080", "http://new.test:9443/old/rest?q=1"),
+            (port(80), "svc:8080", "http://svc:80/old/rest?q=1"),
+            (port(8080), "[::1]:90", "http://[::1]:8080/old/rest?q=1"),
+            (scheme("https"), "svc:80", "https://svc/old/rest?q=1"),
+            (scheme("https"), "svc:8080", "https://svc:8080/old/rest?q=1"),
+            (scheme("https"), "svc:443", "https://svc:443/old/rest?q=1"),
+            (scheme("http"), "svc:80", "http://svc:80/old/rest?q=1"),
+        ] {
+            let mut request = request("GET", "/old/rest?q=1", &[]);
+            request.authority = authority.to_owned();
+            let received = Received::new(ProxyKind::Sidecar, &request).unwrap();
+            let path = PathMatch { test: PathTest::Prefix("/old".to_owned()), ignore_case: false, span: Span::NOWHERE };
+            let matcher = RouteMatch { path, conditions: Vec::new() };
+            assert_eq!(super::location(&redirect, &matcher, &received), location, "{redirect:?} {authority}");
+        }
+    }
+
+    #[test]
+    fn a_virtual_host_that_wants_tls_keeps_the_port() {
+        let mut request = request("GET", "/a?b", &[]);
+        request.authority = "a.test:80".to_owned();
+        assert_eq!(tls_location(&Received::new(ProxyKind::Gateway, &request).unwrap()), "https://a.test:80/a?b");
+    }
+}

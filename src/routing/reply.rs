@@ -259,3 +259,158 @@ impl Facts for ReplyFacts<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::Mesh;
+    use crate::routing::testing::{client, dial, mesh_with_rules, request};
+    use crate::routing::{Chances, Request, decide, stub_answer};
+
+    /// Status, headers in alphabetical order and body of the answer to a request.
+    fn answer(mesh: &Mesh, request: &Request) -> (u16, String, String) {
+        let proxy = &mesh.proxies[client(mesh).index()];
+        let decision = decide(mesh, client(mesh), &dial(), request, Chances { stream: 0, delay: 0, abort: 0 }).unwrap();
+        let received = Received::new(proxy.spec.kind, request).unwrap();
+        let answering = Answering { proxy, profile: &mesh.profile, received: &received, decision: &decision };
+        let reply = answering.own_reply().unwrap_or_else(|| answering.finish(stub_answer()));
+        let mut headers: Vec<String> = reply.headers.0.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        headers.sort();
+        (reply.status, headers.join(" | "), String::from_utf8(reply.body).unwrap())
+    }
+
+    const ABORT: &str = "fault: {abort: {httpStatus: 503, percentage: {value: 100}}}";
+    const TO: &str = "route: [{destination: {host: app}}]";
+    const NOWHERE: &str = "route: [{destination: {host: app, subset: v9}}]";
+    const HTML: &str = "headers: {response: {set: {content-type: text/html}}}";
+
+    #[test]
+    fn bodies_of_the_proxys_own_answers_are_plain_text_unless_said_otherwise() {
+        for (rule, method, status, headers, body) in [
+            (format!("{ABORT}, {TO}"), "GET", 503, "content-type: text/plain", "fault filter abort"),
+            (format!("{ABORT}, {TO}"), "HEAD", 503, "content-type: text/plain", ""),
+            (format!("{ABORT}, {HTML}, {TO}"), "GET", 503, "content-type: text/html", "fault filter abort"),
+            (
+                format!("{ABORT}, headers: {{response: {{remove: [content-type]}}}}, {TO}"),
+                "GET",
+                503,
+                "content-type: text/plain",
+                "fault filter abort",
+            ),
+            (format!("{HTML}, {NOWHERE}"), "GET", 503, "", ""),
+            (
+                "route: [{destination: {host: app, subset: v0}}]".to_owned(),
+                "GET",
+                503,
+                "content-type: text/plain",
+                "no healthy upstream",
+            ),
+            (format!("{HTML}, directResponse: {{status: 200}}"), "GET", 200, "", ""),
+            ("directResponse: {status: 418, body: {string: tea}}".to_owned(), "GET", 418, "content-type: text/plain", "tea"),
+            ("redirect: {uri: /x}".to_owned(), "GET", 301, "location: http://app/x", ""),
+            ("headers: {response: {set: {location: /y}}}, redirect: {uri: /x}".to_owned(), "GET", 301, "location: /y", ""),
+        ] {
+            let mesh = mesh_with_rules(&format!("[{{{rule}}}]"));
+            assert_eq!(answer(&mesh, &request(method, "/", &[])), (status, headers.to_owned(), body.to_owned()), "{rule}");
+        }
+    }
+
+    #[test]
+    fn grpc_clients_are_told_by_grpc_status() {
+        for (rule, method, headers) in [
+            (
+                format!("{ABORT}, {TO}"),
+                "POST",
+                "content-type: application/grpc | grpc-message: fault filter abort | grpc-status: 14",
+            ),
+            (format!("{ABORT}, {TO}"), "HEAD", "content-type: application/grpc | grpc-status: 14"),
+            (NOWHERE.to_owned(), "POST", "content-type: application/grpc | grpc-status: 14"),
+            (
+                "directResponse: {status: 404, body: {string: 5 %}}".to_owned(),
+                "POST",
+                "content-type: application/grpc | grpc-message: 5 %25 | grpc-status: 12",
+            ),
+            (
+                "redirect: {uri: /x}".to_owned(),
+                "POST",
+                "content-type: application/grpc | grpc-status: 2 | location: http://app/x",
+            ),
+            (
+                "match: [{uri: {exact: /none}}], redirect: {uri: /x}".to_owned(),
+                "POST",
+                "content-type: application/grpc | grpc-status: 12",
+            ),
+        ] {
+            let mesh = mesh_with_rules(&format!("[{{{rule}}}]"));
+            for kind in ["application/grpc", "application/grpc+proto"] {
+                let (status, got, body) = answer(&mesh, &request(method, "/", &[("content-type", kind)]));
+                assert_eq!((status, got.as_str(), body.as_str()), (200, headers, ""), "{rule}");
+            }
+        }
+        let mesh = mesh_with_rules(&format!("[{{{ABORT}, {TO}}}]"));
+        assert_eq!(answer(&mesh, &request("POST", "/", &[("content-type", "application/grpc-web")])).0, 503);
+    }
+
+    #[test]
+    fn cors_headers_reach_every_answer_but_an_abort() {
+        let policy = |extra: &str| {
+            format!(
+                "corsPolicy: {{allowOrigins: [{{exact: https://a.test}}], allowMethods: [GET, POST], exposeHeaders: [x-e], maxAge: 60s, allowCredentials: true{extra}}}"
+            )
+        };
+        let (own, foreign) = (("origin", "https://a.test"), ("origin", "https://b.test"));
+        let preflight = ("access-control-request-method", "GET");
+        let allowed = "access-control-allow-credentials: true | access-control-allow-origin: https://a.test | access-control-expose-headers: x-e";
+        for (rule, method, headers, status, expected) in [
+            (format!("{}, {TO}", policy("")), "GET", vec![own], 200, format!("{allowed} | x-powered-by: stub")),
+            (format!("{}, {TO}", policy("")), "GET", vec![foreign], 200, "x-powered-by: stub".to_owned()),
+            (format!("{}, {NOWHERE}", policy("")), "GET", vec![own], 503, allowed.to_owned()),
+            (format!("{}, {ABORT}, {TO}", policy("")), "GET", vec![own], 503, "content-type: text/plain".to_owned()),
+            (
+                format!("{}, headers: {{response: {{set: {{x-r: r}}}}}}, {TO}", policy("")),
+                "OPTIONS",
+                vec![own, preflight],
+                200,
+                "access-control-allow-credentials: true | access-control-allow-methods: GET,POST | access-control-allow-origin: https://a.test | access-control-expose-headers: x-e | access-control-max-age: 60".to_owned(),
+            ),
+            (format!("{}, {TO}", policy("")), "OPTIONS", vec![foreign, preflight], 200, "x-powered-by: stub".to_owned()),
+            (
+                format!("{}, {TO}", policy(", unmatchedPreflights: IGNORE")),
+                "OPTIONS",
+                vec![foreign, preflight],
+                200,
+                "access-control-allow-credentials: true | access-control-allow-methods: GET,POST | access-control-max-age: 60".to_owned(),
+            ),
+            (format!("{}, redirect: {{uri: /x}}", policy("")), "GET", vec![own], 301, "location: http://app/x".to_owned()),
+        ] {
+            let mesh = mesh_with_rules(&format!("[{{{rule}}}]"));
+            let (got_status, got, _) = answer(&mesh, &request(method, "/", &headers));
+            assert_eq!((got_status, got), (status, expected), "{rule} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn cookies_are_written_as_the_proxy_writes_them() {
+        for (path, age, attributes, cookie) in [
+            ("", 60, vec![], "sid=\"*\"; Max-Age=60; HttpOnly"),
+            ("/p", 0, vec![], "sid=\"*\"; Path=/p; HttpOnly"),
+            (
+                "/p",
+                1,
+                vec![("SameSite", "Strict"), ("Secure", "")],
+                "sid=\"*\"; Max-Age=1; Path=/p; SameSite=Strict; Secure; HttpOnly",
+            ),
+        ] {
+            let attributes: Vec<_> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            assert_eq!(set_cookie("sid", path, age, &attributes), cookie);
+        }
+        for (cookies, has) in
+            [(vec!["a=b; sid=x"], true), (vec!["a=b", "sid=x"], true), (vec!["sid="], false), (vec!["xsid=1"], false)]
+        {
+            let headers: Vec<_> = cookies.iter().map(|line| ("cookie", *line)).collect();
+            let request = request("GET", "/", &headers);
+            let received = Received::new(crate::mesh::ProxyKind::Sidecar, &request).unwrap();
+            assert_eq!(has_cookie(&received, "sid"), has, "{cookies:?}");
+        }
+    }
+}
