@@ -1,7 +1,11 @@
 //! The outbound listeners of a sidecar: one per HTTP port on every address, one per address for
 //! bytes and for ports of unknown protocol (Istio: `buildSidecarOutboundListener`).
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use indexmap::IndexMap;
+use rustc_hash::FxHashSet;
 
 use super::l4_routes::{self, L4Port, L4Scope};
 use super::routes;
@@ -15,8 +19,9 @@ use crate::source::Span;
 /// Application protocols that say "HTTP in clear".
 const HTTP_PROTOCOLS: [&str; 3] = ["http/1.0", "http/1.1", "h2c"];
 
-/// Ports of protocols in which the server speaks first, so that bytes must never be waited for.
-const SERVER_FIRST_PORTS: [u16; 4] = [25, 53, 3306, 27017];
+/// Protocols in which the server speaks first, so that bytes must never be waited for: they share
+/// their address with no other protocol.
+const SERVER_FIRST: [Protocol; 2] = [Protocol::Mongo, Protocol::MySql];
 
 /// Whether a port carries HTTP, bytes, or something that must be found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +43,29 @@ fn kind(protocol: Protocol) -> Option<Kind> {
 /// A listener in the making.
 struct Draft {
     kind: Kind,
+    /// The protocol; [`Protocol::Sniffed`] once several share the listener.
+    protocol: Protocol,
     chains: Vec<FilterChain>,
     /// Whether a Sidecar's egress listener of its own keeps others out.
     locked: bool,
     origin: Origin,
+}
+
+impl Draft {
+    /// Whether a service's port cannot join the listener, or need not because it is served already.
+    fn keeps_out(&self, protocol: Protocol, kind: Kind) -> bool {
+        let served = matches!((self.kind, kind), (Kind::Sniffed, Kind::Sniffed | Kind::Http) | (Kind::Http, Kind::Http));
+        let speaks_first = SERVER_FIRST.contains(&protocol) || SERVER_FIRST.contains(&self.protocol);
+        self.locked || served || (speaks_first && protocol != self.protocol)
+    }
+
+    /// The chains, of which the last one that asks for nothing takes what no other takes.
+    fn into_chains(self, fallback: &ClusterRef) -> Vec<FilterChain> {
+        let (mut defaults, mut chains): (Vec<_>, Vec<_>) =
+            self.chains.into_iter().partition(|chain| chain.matcher == ChainMatch::default());
+        chains.push(defaults.pop().unwrap_or_else(|| fallback_chain(fallback)));
+        chains
+    }
 }
 
 /// A listener of an egress entry that names a port: what it listens on.
@@ -119,7 +143,7 @@ impl<'a> SidecarListeners<'a> {
         if told_by_pod {
             let pods = (self.pod_addresses)(&service.host, entry.number);
             if !pods.is_empty() || service.kubernetes || !service.selector.is_empty() {
-                for pod in pods.iter().filter(|pod| pod.parse::<std::net::IpAddr>().is_ok()) {
+                for pod in pods.iter().filter(|pod| pod.parse::<IpAddr>().is_ok()) {
                     self.add_at(entry, kind, Some(pod.clone()), None, egress, l4, route_table);
                 }
                 return;
@@ -155,12 +179,8 @@ impl<'a> SidecarListeners<'a> {
         route_table: &mut dyn FnMut(&str) -> RouteTableId,
     ) {
         let key = (address, entry.number);
-        let existing = self.drafts.get(&key).map(|draft| (draft.kind, draft.locked));
-        match (existing, kind) {
-            (Some((_, true)), _) | (Some((Kind::Sniffed, _)), Kind::Sniffed) => return,
-            (Some((Kind::Http | Kind::Sniffed, _)), Kind::Http) => return,
-            (Some((other, _)), _) if other != kind && SERVER_FIRST_PORTS.contains(&entry.number) => return,
-            _ => {}
+        if self.drafts.get(&key).is_some_and(|existing| existing.keeps_out(entry.protocol, kind)) {
+            return;
         }
         let bytes = || byte_chains(entry, key.0.as_deref(), subnet, egress, l4);
         let mut http = |sniffed: bool| {
@@ -182,16 +202,17 @@ impl<'a> SidecarListeners<'a> {
         match self.drafts.get_mut(&key) {
             Some(draft) if !(draft.kind == Kind::Http && kind == Kind::Sniffed) => {
                 for chain in chains {
-                    if !draft.chains.iter().any(|known| known.matcher == chain.matcher) {
+                    if !draft.chains.iter().any(|known| same_connections(&known.matcher, &chain.matcher)) {
                         draft.chains.push(chain);
                     }
                 }
                 if draft.kind != kind {
-                    draft.kind = Kind::Sniffed;
+                    (draft.kind, draft.protocol) = (Kind::Sniffed, Protocol::Sniffed);
                 }
             }
             _ => {
-                let draft = Draft { kind: made, chains, locked: false, origin: entry.service.origin };
+                let protocol = if made == kind { entry.protocol } else { Protocol::Sniffed };
+                let draft = Draft { kind: made, protocol, chains, locked: false, origin: entry.service.origin };
                 self.drafts.insert(key, draft);
             }
         }
@@ -203,17 +224,12 @@ impl<'a> SidecarListeners<'a> {
         let mut listeners: Vec<Listener> = self
             .drafts
             .into_iter()
-            .map(|((address, port), mut draft)| {
-                if draft.chains.iter().all(|chain| chain.matcher != ChainMatch::default()) {
-                    draft.chains.push(fallback_chain(&fallback));
-                }
-                Listener {
-                    name: format!("{}_{port}", address.as_deref().unwrap_or("0.0.0.0")),
-                    address,
-                    port,
-                    chains: draft.chains,
-                    origin: draft.origin,
-                }
+            .map(|((address, port), draft)| Listener {
+                name: format!("{}_{port}", address.as_deref().unwrap_or("0.0.0.0")),
+                address,
+                port,
+                origin: draft.origin,
+                chains: draft.into_chains(&fallback),
             })
             .collect();
         listeners.sort_by(|a, b| (a.port, &a.address).cmp(&(b.port, &b.address)));
@@ -276,17 +292,46 @@ fn fallback_chain(cluster: &ClusterRef) -> FilterChain {
     FilterChain { name: cluster.name.clone(), ..l4_routes::tcp_chain(ChainMatch::default(), legs, Origin::default()) }
 }
 
+/// A network in one spelling: addresses masked, single addresses with their full length.
+fn network(text: &str) -> String {
+    let (base, bits) = text.split_once('/').map_or((text, None), |(base, bits)| (base, bits.parse::<u32>().ok()));
+    match base.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            let bits = bits.unwrap_or(32).min(32);
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            format!("{}/{bits}", Ipv4Addr::from_bits(address.to_bits() & mask))
+        }
+        Ok(IpAddr::V6(address)) => {
+            let bits = bits.unwrap_or(128).min(128);
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            format!("{}/{bits}", Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Whether two chains ask for the same, in whatever order (Istio: `conflictsWith`).
+fn same_connections(a: &ChainMatch, b: &ChainMatch) -> bool {
+    let networks = |matcher: &ChainMatch| matcher.destination_subnets.iter().map(|text| network(text)).collect::<BTreeSet<_>>();
+    let names = |matcher: &ChainMatch| matcher.server_names.iter().cloned().collect::<BTreeSet<_>>();
+    a.transport_protocol == b.transport_protocol
+        && a.application_protocols == b.application_protocols
+        && names(a) == names(b)
+        && networks(a) == networks(b)
+}
+
 /// Whether two chains of a listener take the very same connections, for which Envoy refuses to load
 /// the listener.
 pub(super) fn has_equal_matches(listener: &Listener) -> bool {
-    let mut seen = rustc_hash::FxHashSet::default();
-    let or_any = |list: &[String]| if list.is_empty() { vec![String::new()] } else { list.to_vec() };
+    let mut seen = FxHashSet::default();
+    let or_any = |list: Vec<String>| if list.is_empty() { vec![String::new()] } else { list };
     for chain in &listener.chains {
         let matcher = &chain.matcher;
-        for subnet in or_any(&matcher.destination_subnets) {
-            for name in or_any(&matcher.server_names) {
-                for application in or_any(&matcher.application_protocols) {
-                    let key = (subnet.clone(), name.clone(), matcher.transport_protocol.clone(), application);
+        let networks = or_any(matcher.destination_subnets.iter().map(|text| network(text)).collect());
+        for network in networks {
+            for name in or_any(matcher.server_names.clone()) {
+                for application in or_any(matcher.application_protocols.clone()) {
+                    let key = (network.clone(), name.clone(), matcher.transport_protocol.clone(), application);
                     if !seen.insert(key) {
                         return true;
                     }
@@ -320,7 +365,7 @@ spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}, {name: unknown, port
         let client = &mesh.proxies[0];
         let to = |port| format!("outbound|{port}||web.shop.svc.cluster.local");
         assert_eq!(chains(client, "0.0.0.0_80"), [format!("||{HTTP} -> table 80"), "|| -> PassthroughCluster".to_owned()]);
-        let sniffed = [format!("|| -> {}", to(81)), format!("||{HTTP} -> table web.shop.svc.cluster.local:81")];
+        let sniffed = [format!("||{HTTP} -> table web.shop.svc.cluster.local:81"), format!("|| -> {}", to(81))];
         assert_eq!(chains(client, "10.0.0.1_81"), sniffed);
         assert_eq!(chains(client, "10.0.0.1_82"), [format!("|| -> {}", to(82))]);
         assert_eq!(chains(client, "10.0.0.1_83"), [format!("|| -> {}", to(83))]);
@@ -364,6 +409,30 @@ spec:
         let mesh = mesh(&format!("{}{}{rule}", entry("a"), entry("b")), "");
         let expected = ["a.test|| -> outbound|443||b.test", "b.test|| -> outbound|443||b.test", "|| -> PassthroughCluster"];
         assert_eq!(chains(&mesh.proxies[0], "0.0.0.0_443"), expected);
+    }
+
+    #[test]
+    fn networks_are_compared_by_what_they_hold() {
+        for (written, same) in
+            [("10.1.2.3", "10.1.2.3/32"), ("10.1.2.3/8", "10.0.0.0/8"), ("0.0.0.0/0", "0.0.0.0/0"), ("fd00::1/16", "fd00::/16")]
+        {
+            assert_eq!(super::network(written), same);
+        }
+    }
+
+    #[test]
+    fn mysql_shares_its_address_with_nothing_else() {
+        let entry = |name: &str, protocol: &str| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{hosts: [{name}.test], resolution: DNS, ports: [{{number: 3306, name: p, protocol: {protocol}}}]}}\n"
+            )
+        };
+        for (second, chains_made) in [("HTTP", 1), ("TCP", 1), ("MYSQL", 1)] {
+            let mesh = mesh(&format!("{}{}", entry("a", "MYSQL"), entry("b", second)), "");
+            assert_eq!(chains(&mesh.proxies[0], "0.0.0.0_3306").len(), chains_made, "{second}");
+        }
+        let mesh = mesh(&format!("{}{}", entry("a", "TCP"), entry("b", "HTTP")), "");
+        assert_eq!(chains(&mesh.proxies[0], "0.0.0.0_3306").len(), 2);
     }
 
     #[test]
