@@ -14,5 +14,6 @@ pub mod workload;
 pub mod record;
 pub mod sim;
 pub mod staging;
+pub mod analysis;
 pub mod conformance;
 pub mod report;

@@ -28,6 +28,8 @@ pub struct Profile {
     pub blocked_status: u16,
     /// Whether mutual TLS is automatic (since 1.5).
     pub auto_mtls: bool,
+    /// Whether the TLS check tells certificates of one's own from plaintext (since 1.2).
+    pub tls_check_names_own_certificates: bool,
     /// Whether services whose port has no known protocol are sniffed (since 1.3; TCP before).
     pub protocol_sniffing: bool,
     /// Whether the Bookinfo reviews service survives a ratings timeout (samples since 1.3).
@@ -83,6 +85,7 @@ const V1_0: Profile = Profile {
     registry_only_by_default: true,
     blocked_status: 404,
     auto_mtls: false,
+    tls_check_names_own_certificates: false,
     protocol_sniffing: false,
     reviews_catches_ratings_timeout: false,
     panic_off: false,
@@ -105,7 +108,7 @@ const V1_1: Profile = Profile {
     ..V1_0
 };
 
-const V1_2: Profile = Profile { name: "1.2", host_picks_max: 5, ..V1_1 };
+const V1_2: Profile = Profile { name: "1.2", tls_check_names_own_certificates: true, host_picks_max: 5, ..V1_1 };
 
 const V1_3: Profile =
     Profile { name: "1.3", protocol_sniffing: true, reviews_catches_ratings_timeout: true, panic_off: true, ..V1_2 };
