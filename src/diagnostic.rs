@@ -234,6 +234,8 @@ codes! {
     ConflictingServer "MSH0309" "conflicting-server" Warning [] "A server of a Gateway cannot stand beside an older one on its port; it is left out.";
     InvalidBackEnd "MSH0310" "invalid-back-end" Error [] "A Gateway API route has a back end or filter that Istio does not take; the whole route is left out.";
     RefusedListener "MSH0311" "refused-listener" Error [] "The proxy refuses to load a listener because two of its filter chains match the same connections.";
+    ReservedName "MSH0312" "reserved-name" Error [] "An object has a name that means something else in rules.";
+    CompetingCatchAll "MSH0313" "competing-catch-all" Warning [] "Several VirtualServices take every request for one host at one gateway; only one of them is used.";
     AssumedGateway "MSH0330" "assumed-gateway" Note [] "A Gateway selects no workload of the input, so the gateway that Istio would have installed is assumed.";
     ConflictingService "MSH0331" "conflicting-service" Warning [] "Several services claim one host; each client uses only one of them.";
     ServiceWithoutPods "MSH0332" "service-without-pods" Warning [] "The selector of a Service matches no pod of the input.";

@@ -11,9 +11,10 @@ mod decode;
 mod expectation;
 mod ready_made;
 mod timeline;
+pub mod voting;
 
 pub use amount::{Rate, Share, Spread, SpreadChoice, SpreadRecord};
-pub use app::{App, Call, CallStep, Handler, Outcome, Reply};
+pub use app::{App, Call, CallStep, Handler, Outcome, Reply, workload_fits};
 pub use client::{Arrivals, Client, ClosedLoop, RequestTemplate, Traffic, User};
 pub use decode::{CancelPropagation, Scenario, Waterfall, decode, schema};
 pub use expectation::{Between, Expectation, LatencyExpectation, Of};

@@ -2,6 +2,7 @@
 
 use super::clusters::ClusterBuilder;
 use super::context::Context;
+use super::gateway_claims;
 use super::model::Model;
 use super::proxy_routing::RoutingBuilder;
 use super::references;
@@ -92,6 +93,7 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let (objects, mut diagnostics) = admission::admit(objects, &options.profile);
     let model = Model::new(Context::new(&objects, options), &mut diagnostics);
     references::check(&model, &mut diagnostics);
+    gateway_claims::check(&model, &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
     let mut clusters = ClusterBuilder::new(&model);

@@ -9,7 +9,7 @@
 //! | findings | `registry_findings` | all of the above | what is odd about them |
 //! | rules | `virtual_service`, `rule_names`, `delegates`, `destination_rule`, `peer_authentication` | policies | policies with resolved names, indexed |
 //! | Gateway API | `gateway_api/` | Gateways, HTTPRoutes, … of the Gateway API | Gateways and VirtualServices |
-//! | gateways | `gateway_servers`, `gateway_hosts` | Gateways | servers, merged per proxy and port |
+//! | gateways | `gateway_servers`, `gateway_hosts`, `gateway_claims` | Gateways | servers, merged per proxy and port |
 //! | visibility | `visibility` | Sidecars, `exportTo` | what each proxy sees |
 //! | proxies | `clusters`, `cluster_settings`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
 //! | routes | `proxy_routing`, `sidecar_routes`, `gateway_routes`, `routes/` | one proxy's view, its clusters | its route tables |
@@ -25,6 +25,7 @@ mod delegates;
 mod destination_rule;
 mod endpoints;
 mod gateway_api;
+mod gateway_claims;
 mod gateway_hosts;
 mod gateway_listeners;
 mod gateway_routes;

@@ -21,6 +21,9 @@ use crate::source::Spanned;
 /// Label that says whether a pod takes Istio mutual TLS.
 pub(super) const TLS_MODE: &str = "security.istio.io/tlsMode";
 
+/// Name of the container that injection adds.
+const SIDECAR: &str = "istio-proxy";
+
 /// More pods than this of one workload are not made up; nobody reads them, and a slip of the pen
 /// in `replicas` would fill the memory.
 const REPLICAS_MAX: i64 = 10_000;
@@ -115,7 +118,9 @@ fn workload(
     origin: Origin,
 ) -> Workload {
     let gateway = is_gateway_template(meta);
-    let proxied = gateway || injection.applies(namespace, meta, spec.host_network == Some(true));
+    // A pod may bring its sidecar along (`istioctl kube-inject`).
+    let brings_sidecar = spec.containers.iter().chain(&spec.init_containers).any(|c| text(c.name.as_ref()) == Some(SIDECAR));
+    let proxied = gateway || brings_sidecar || injection.applies(namespace, meta, spec.host_network == Some(true));
     let mutual_tls = meta.labels.get(TLS_MODE).map_or(proxied, |mode| mode.value == "istio");
     let account = text(spec.service_account_name.as_ref()).or_else(|| text(spec.service_account.as_ref()));
     let ports = spec.containers.iter().chain(&spec.init_containers).flat_map(|container| &container.ports);
