@@ -131,6 +131,12 @@ impl Labels {
         Labels(self.0 | other.0)
     }
 
+    /// Whether they have a word in common.
+    #[must_use]
+    pub const fn intersects(self, other: Labels) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// The positions of the words.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         (0..Self::MAX).filter(move |position| self.0 & (1 << position) != 0)

@@ -123,7 +123,7 @@ impl App {
     /// Whether it is for the workload with this name, namespace and labels of pods.
     #[must_use]
     pub fn fits_workload(&self, name: &str, namespace: &str, labels: &[(String, String)]) -> bool {
-        self.workloads.iter().any(|pattern| pattern_fits(&pattern.value, name, namespace, labels))
+        self.workloads.iter().any(|pattern| workload_fits(&pattern.value, name, namespace, labels))
     }
 
     /// Whether it is for this host outside of the mesh.
@@ -133,7 +133,9 @@ impl App {
     }
 }
 
-fn pattern_fits(pattern: &str, name: &str, namespace: &str, labels: &[(String, String)]) -> bool {
+/// Whether a pattern under `workloads` means a workload.
+#[must_use]
+pub fn workload_fits(pattern: &str, name: &str, namespace: &str, labels: &[(String, String)]) -> bool {
     if pattern.contains('=') {
         return pattern.split(',').all(|pair| {
             pair.split_once('=').is_some_and(|(key, value)| labels.iter().any(|(k, v)| k == key.trim() && v == value.trim()))
@@ -176,7 +178,7 @@ mod tests {
             ("app=reviews, version=v2", false),
             ("app", false),
         ] {
-            assert_eq!(pattern_fits(pattern, "reviews-v3", "default", &labels), fits, "{pattern}");
+            assert_eq!(workload_fits(pattern, "reviews-v3", "default", &labels), fits, "{pattern}");
         }
     }
 

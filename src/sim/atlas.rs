@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::script::{Script, Writer};
 use super::shape::Shapes;
 use super::slab::NONE;
-use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint};
+use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint, UpstreamTls};
 use crate::mesh::{ClusterId, ProxyId};
 use crate::record::{CalledId, Directory, Labels, ReachedId};
 
@@ -148,7 +148,7 @@ impl<'p> Atlas<'p> {
         let of_proxy = &plan.mesh.proxies[proxy.index()];
         let cluster: &Cluster = &of_proxy.clusters[id.index()];
         if cluster.discovery == Discovery::OriginalDst || cluster.discovery == Discovery::DynamicDns {
-            return self.dialled_target(stage, host, &of_proxy.spec.namespace, port);
+            return self.dialled_target(stage, host, &of_proxy.spec.namespace, port, &cluster.tls);
         }
         let key = (stage, TargetKey::Cluster(proxy, id));
         if let Some(target) = self.target_of.get(&key) {
@@ -167,13 +167,13 @@ impl<'p> Atlas<'p> {
             Balancer::Random | Balancer::RingHash { .. } | Balancer::Maglev { .. } | Balancer::Passthrough => Policy::Random,
         };
         let name = format!("{}/{}", of_proxy.spec.name, cluster.name);
-        let target = self.target(plan, &name, policy, &endpoints);
+        let target = self.target(plan, &name, policy, &endpoints, &cluster.tls);
         self.target_of.insert(key, target);
         target
     }
 
     /// The endpoints that the network itself finds for a host, any of them with equal chance.
-    pub(super) fn dialled_target(&mut self, stage: u32, host: &str, namespace: &str, port: u16) -> u32 {
+    pub(super) fn dialled_target(&mut self, stage: u32, host: &str, namespace: &str, port: u16, tls: &UpstreamTls) -> u32 {
         let plan = &self.plan.population.stages[stage as usize];
         let host = crate::routing::without_port(host);
         let key = match endpoints::find(&plan.mesh, host, namespace) {
@@ -192,19 +192,19 @@ impl<'p> Atlas<'p> {
             TargetKey::Host(_) | TargetKey::Cluster(..) => Vec::new(),
         };
         let name = format!("dialled/{host}:{port}");
-        let target = self.target(plan, &name, Policy::Random, &endpoints.iter().collect::<Vec<_>>());
+        let target = self.target(plan, &name, Policy::Random, &endpoints.iter().collect::<Vec<_>>(), tls);
         self.target_of.insert((stage, key), target);
         target
     }
 
-    fn target(&mut self, plan: &StagePlan, name: &str, policy: Policy, endpoints: &[&Endpoint]) -> u32 {
+    fn target(&mut self, plan: &StagePlan, name: &str, policy: Policy, endpoints: &[&Endpoint], tls: &UpstreamTls) -> u32 {
         let mut members = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             let pod = match endpoint.pod {
                 Some(pod) => plan.pods[pod.index()],
                 None => self.outside(host_of(&endpoint.address)),
             };
-            members.push(Member { pod, port: endpoint.port, weight: endpoint.weight });
+            members.push(Member { pod, port: endpoint.port, weight: endpoint.weight, tls: tls.towards(endpoint) });
         }
         let cluster = self.clusters.insert_full(name.to_owned(), ()).0 as u32;
         let weighted = members.windows(2).any(|pair| pair[0].weight != pair[1].weight);

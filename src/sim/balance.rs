@@ -3,6 +3,7 @@
 //! also to one worker thread; it outlives changes of the endpoints.
 
 use crate::draw::{Draw, Purpose, below};
+use crate::mesh::cluster::TlsMode;
 
 /// How an endpoint is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Member {
     pub(super) pod: u32,
     pub(super) port: u16,
     pub(super) weight: u32,
+    /// The TLS that the caller's proxy adds towards it.
+    pub(super) tls: Option<TlsMode>,
 }
 
 /// The endpoints that a cluster offers, and how one is picked.
@@ -199,7 +202,8 @@ mod tests {
     use crate::draw::KeyStream;
 
     fn target(policy: Policy, weights: &[u32]) -> Target {
-        let members = weights.iter().enumerate().map(|(pod, weight)| Member { pod: pod as u32, port: 80, weight: *weight });
+        let members =
+            weights.iter().enumerate().map(|(pod, weight)| Member { pod: pod as u32, port: 80, weight: *weight, tls: None });
         let weighted = weights.windows(2).any(|pair| pair[0] != pair[1]);
         Target { policy, cluster: 0, members: members.collect(), weighted, number: 0 }
     }

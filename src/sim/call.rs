@@ -7,10 +7,10 @@
 
 use smallvec::SmallVec;
 
-use super::balance::{Pick, Policy};
+use super::balance::{Member, Pick, Policy};
 use super::engine::{DEPTH_MAX, Ending, Engine};
 use super::event::Event;
-use super::frame::{Call, CallState, Caller, Visit, VisitState};
+use super::frame::{Call, CallState, Caller, Reception, Visit, VisitState};
 use super::hop::{Action, Hop, Reads, To};
 use super::queue::{LaneId, TimerId};
 use super::slab::NONE;
@@ -58,9 +58,19 @@ pub(super) struct Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Try {
     Answered(u16, Labels),
-    NotConnected,
+    /// With the details that the proxy logs.
+    NotConnected(&'static str),
+    /// Connected, and closed by the server before any answer.
+    Closed,
     TimedOut,
 }
+
+const REFUSED: &str =
+    "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+
+const NO_HANDSHAKE: &str = "upstream_reset_before_response_started{remote_connection_failure|TLS_error:_SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER}";
+
+const CLOSED: &str = "upstream_reset_before_response_started{connection_termination}";
 
 /// Network delays are drawn by try and direction.
 const BACK: u64 = 1 << 32;
@@ -184,7 +194,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 
     fn begin_try(&mut self, call: u32) {
-        let Some((pod, port)) = self.pick_endpoint(call) else {
+        let Some(member) = self.pick_endpoint(call) else {
             self.no_endpoint(call);
             return;
         };
@@ -192,24 +202,24 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let attempt = frame.tries;
         frame.tries += 1;
         frame.state = CallState::Trying;
-        frame.reached = self.atlas.reached(pod);
+        frame.reached = self.atlas.reached(member.pod);
         let hop = &self.atlas.hops[frame.hop as usize];
         if let Some(retry) = &hop.retry {
             // Only a policy asks which endpoints were tried.
-            frame.tried.push(pod);
+            frame.tried.push(member.pod);
             if let Some(lane) = retry.per_try {
                 frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
             }
         }
         let mirrored = attempt == 0 && !hop.mirrors.is_empty();
-        self.travel(call, (pod, port), attempt);
+        self.travel(call, member, attempt);
         if mirrored {
             self.mirror(call);
         }
     }
 
     /// Sends a call's request to a pod.
-    fn travel(&mut self, call: u32, (pod, port): (u32, u16), attempt: u32) {
+    fn travel(&mut self, call: u32, Member { pod, port, tls, .. }: Member, attempt: u32) {
         let frame = &mut self.calls[call];
         let draw = frame.draw;
         let visit = self.visits.insert(Visit {
@@ -219,7 +229,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
             pod,
             port,
             mirror: frame.caller == Caller::Mirror,
-            refused: false,
+            tls,
+            reception: Reception::Open,
             state: VisitState::Coming,
             source: frame.source,
             hop: frame.hop,
@@ -294,13 +305,13 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 
     /// Picks an endpoint; on retries, up to so often anew to avoid those that were tried.
-    fn pick_endpoint(&mut self, call: u32) -> Option<(u32, u16)> {
+    fn pick_endpoint(&mut self, call: u32) -> Option<Member> {
         let frame = &self.calls[call];
         let hop = &self.atlas.hops[frame.hop as usize];
         let To::Target(target) = hop.leg(frame.leg)?.to else { return None };
         let target = &self.atlas.targets[target as usize];
         if let ([member], false) = (target.members.as_slice(), target.policy == Policy::RoundRobin) {
-            return Some((member.pod, member.port));
+            return Some(*member);
         }
         let worker = match self.plan.workers {
             1 => 0,
@@ -334,7 +345,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             balancer.began(member.pod);
             self.calls[call].busy = member.pod;
         }
-        Some((member.pod, member.port))
+        Some(member)
     }
 
     fn no_endpoint(&mut self, call: u32) {
@@ -353,13 +364,20 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// An answer, or a refusal, is back.
     pub(super) fn answer(&mut self, visit: u32) {
-        let Visit { call, refused, status, labels, .. } = self.visits[visit];
+        let Visit { call, reception, status, labels, .. } = self.visits[visit];
         self.visits.remove(visit);
         if call == NONE {
             return;
         }
         self.calls[call].visit = NONE;
-        self.after_try(call, if refused { Try::NotConnected } else { Try::Answered(status, labels) });
+        let ended = match reception {
+            Reception::Open => Try::Answered(status, labels),
+            Reception::AnsweredByProxy => Try::Answered(503, labels),
+            Reception::Refused => Try::NotConnected(REFUSED),
+            Reception::NoHandshake => Try::NotConnected(NO_HANDSHAKE),
+            Reception::Closed => Try::Closed,
+        };
+        self.after_try(call, ended);
     }
 
     pub(super) fn try_timeout(&mut self, call: u32) {
@@ -376,8 +394,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let retry = self.atlas.hops[frame.hop as usize].retry.as_ref();
         let is_retriable = retry.is_some_and(|retry| match ended {
             Try::Answered(status, _) => retry.on_status(status),
-            Try::NotConnected => retry.on_connect_failure(),
-            Try::TimedOut => retry.on_try_timeout(),
+            Try::NotConnected(_) => retry.on_connect_failure(),
+            Try::Closed => retry.on_reset(),
+            Try::TimedOut => retry.on_reset(),
         });
         if is_retriable && frame.retries_left > 0 {
             self.back_off(call);
@@ -388,7 +407,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
         match ended {
             Try::Answered(status, labels) => self.finish_with(call, status, labels, "via_upstream"),
-            Try::NotConnected => self.not_connected(call),
+            Try::NotConnected(details) => self.without_answer(call, Flag::UpstreamFailure, details),
+            Try::Closed => self.without_answer(call, Flag::UpstreamTermination, CLOSED),
             Try::TimedOut => {
                 self.raise(call, Flag::UpstreamTimeout);
                 self.finish(call, 504, "upstream_per_try_timeout");
@@ -396,20 +416,18 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    fn not_connected(&mut self, call: u32) {
-        const DETAILS: &str =
-            "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
-        match self.reads(call) {
-            Reads::Http => {
-                self.raise(call, Flag::UpstreamFailure);
-                self.finish(call, 503, DETAILS);
+    /// The connection came to nothing.
+    fn without_answer(&mut self, call: u32, flag: Flag, details: &'static str) {
+        let status = match self.reads(call) {
+            Reads::Http => 503,
+            Reads::Tcp => 0,
+            Reads::Nothing => {
+                self.finish(call, 0, if flag == Flag::UpstreamFailure { "connection_refused" } else { "connection_reset" });
+                return;
             }
-            Reads::Tcp => {
-                self.raise(call, Flag::UpstreamFailure);
-                self.finish(call, 0, DETAILS);
-            }
-            Reads::Nothing => self.finish(call, 0, "connection_refused"),
-        }
+        };
+        self.raise(call, flag);
+        self.finish(call, status, details);
     }
 
     fn back_off(&mut self, call: u32) {

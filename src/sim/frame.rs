@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::queue::TimerId;
 use crate::draw::Draw;
+use crate::mesh::cluster::TlsMode;
 use crate::record::{FlagSet, Labels, PartyId, ReachedId, RequestId};
 use crate::time::Instant;
 
@@ -77,6 +78,21 @@ pub(super) struct Call {
     pub(super) sibling: u32,
 }
 
+/// How a pod receives a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reception {
+    /// It is taken.
+    Open,
+    /// Nothing listens.
+    Refused,
+    /// The pod's proxy answers 503 in place of an application that does not listen.
+    AnsweredByProxy,
+    /// It is closed on the first bytes: they are no TLS.
+    Closed,
+    /// Client and server speak different TLS.
+    NoHandshake,
+}
+
 /// Where a visit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VisitState {
@@ -106,7 +122,10 @@ pub(super) struct Visit {
     pub(super) port: u16,
     /// Whether it belongs to a mirror's copy, for which nobody waits from the start.
     pub(super) mirror: bool,
-    pub(super) refused: bool,
+    /// The TLS that the caller's proxy adds.
+    pub(super) tls: Option<TlsMode>,
+    /// How the pod receives it.
+    pub(super) reception: Reception,
     pub(super) state: VisitState,
     pub(super) source: PartyId,
     pub(super) hop: u32,

@@ -25,7 +25,6 @@ const WARM_UP: Gap = Gap { what: "slow starts", instead: "new endpoints get thei
 const BUDGET: Gap = Gap { what: "retry budgets", instead: "retries are only limited by the route" };
 const REMOTE: Gap = Gap { what: "retries in remote localities", instead: "retries stay in the highest priority" };
 const AUTHORIZATION: Gap = Gap { what: "authorization policies", instead: "every request is allowed" };
-const PEERS: Gap = Gap { what: "requirements of mutual TLS", instead: "every connection is accepted" };
 
 /// Says what the meshes of a run ask for in vain.
 pub(super) fn check(population: &Population, findings: &mut Vec<Diagnostic>) {
@@ -86,7 +85,6 @@ fn policies(mesh: &Mesh, say: &mut Say<'_>) {
     for object in &mesh.objects {
         match object.kind.as_str() {
             "AuthorizationPolicy" => say(&AUTHORIZATION, Some(object), Span::NOWHERE),
-            "PeerAuthentication" | "Policy" | "MeshPolicy" => say(&PEERS, Some(object), Span::NOWHERE),
             _ => {}
         }
     }

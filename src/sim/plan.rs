@@ -10,7 +10,7 @@ use super::sources::{self, SourcePlan};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::Mesh;
 use crate::record::{Change, Chosen, Directory, GroupId, Labels, Reached};
-use crate::scenario::{App, CancelPropagation, Outcome, Scenario, Spread};
+use crate::scenario::{App, CancelPropagation, Outcome, Scenario, Spread, workload_fits};
 use crate::source::{Span, Spanned};
 use crate::time::{Duration, Instant};
 use crate::workload::{Times, Url};
@@ -191,7 +191,7 @@ fn check_apps(input: &PlanInput<'_>, findings: &mut Vec<Diagnostic>) {
     for app in &input.scenario.apps {
         for pattern in &app.workloads {
             let mut workloads = input.stages.iter().flat_map(|stage| &stage.mesh.workloads);
-            if !workloads.any(|workload| super::population::is_for(pattern, workload)) {
+            if !workloads.any(|workload| workload_fits(pattern, &workload.name, &workload.namespace, &workload.labels)) {
                 findings.push(
                     Diagnostic::new(Code::ScenarioUnused, format!("no workload is named `{}`", pattern.value))
                         .at(pattern.span)

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::plan::Stage;
 use crate::mesh::registry::Workload;
-use crate::mesh::{Mesh, ProxyId};
+use crate::mesh::{Mesh, ProxyId, WorkloadId};
 use crate::scenario::App;
 use crate::time::Instant;
 
@@ -39,6 +39,8 @@ pub(super) struct PodPlan {
 /// A pod in one state of the mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
+    /// Its workload in that mesh.
+    pub(super) workload: WorkloadId,
     /// Its proxy's configuration; `None` without a proxy.
     pub(super) proxy: Option<ProxyId>,
     /// Whether bytes that reach it go through a proxy first.
@@ -139,6 +141,7 @@ fn stage_plan(stage: &Stage, all: &IndexMap<(String, String), u32>) -> StagePlan
         let number = number.expect("every pod of every stage was numbered");
         pods.push(u32::try_from(number).expect("fewer than 2^32 pods"));
         standings[number] = Some(Standing {
+            workload: pod.workload,
             proxy: mesh.proxy_of(pod.workload),
             proxied: workload.proxied,
             ports: workload.ports.iter().map(|(_, port)| *port).collect(),
@@ -149,13 +152,5 @@ fn stage_plan(stage: &Stage, all: &IndexMap<(String, String), u32>) -> StagePlan
 
 /// The first application that is for a workload.
 fn app_of(workload: &Workload, apps: &[App]) -> Option<usize> {
-    apps.iter().position(|app| app.workloads.iter().any(|pattern| is_for(pattern, workload)))
-}
-
-/// Whether an application's `name`, `name.namespace` or `prefix*` means a workload.
-pub(super) fn is_for(pattern: &str, workload: &Workload) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => workload.name.starts_with(prefix),
-        None => pattern == workload.name || pattern == qualified(workload),
-    }
+    apps.iter().position(|app| app.fits_workload(&workload.name, &workload.namespace, &workload.labels))
 }

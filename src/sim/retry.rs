@@ -75,8 +75,8 @@ impl RetryPlan {
         self.on.connect_failures
     }
 
-    /// Whether a try that timed out is retried: to the policy it is a reset.
-    pub(super) fn on_try_timeout(&self) -> bool {
+    /// Whether a try is retried that timed out or was closed: to the policy both are resets.
+    pub(super) fn on_reset(&self) -> bool {
         self.on.resets
     }
 
@@ -126,7 +126,7 @@ mod tests {
             let retried: Vec<u16> =
                 [200, 404, 409, 429, 500, 502, 503, 504].into_iter().filter(|status| plan.on_status(*status)).collect();
             assert_eq!(retried, statuses, "{on}");
-            assert_eq!((plan.on_connect_failure(), plan.on_try_timeout()), (connect, timeout), "{on}");
+            assert_eq!((plan.on_connect_failure(), plan.on_reset()), (connect, timeout), "{on}");
         }
     }
 

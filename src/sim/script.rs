@@ -55,6 +55,8 @@ pub(super) struct CallPlan {
     pub(super) timeout: Option<LaneId>,
     pub(super) attempts: u16,
     success: SmallVec<[u16; 2]>,
+    /// Any of these makes an answer a failure.
+    failure_labels: Labels,
     pub(super) pass_labels: bool,
     pub(super) on_success: After,
     pub(super) on_failure: After,
@@ -64,8 +66,9 @@ pub(super) struct CallPlan {
 }
 
 impl CallPlan {
-    pub(super) fn succeeded(&self, status: u16) -> bool {
-        if self.success.is_empty() { status == 200 } else { self.success.contains(&status) }
+    pub(super) fn succeeded(&self, status: u16, labels: Labels) -> bool {
+        let by_status = if self.success.is_empty() { status == 200 } else { self.success.contains(&status) };
+        by_status && !labels.intersects(self.failure_labels)
     }
 }
 
@@ -111,7 +114,7 @@ impl Writer<'_> {
     pub(super) fn script(&mut self, app: Option<&App>, shape: u32) -> Script {
         let Some(app) = app.filter(|app| !app.handlers.is_empty()) else { return Script::answering(200) };
         let incoming = self.shapes.get(shape).clone();
-        match app.handlers.iter().find(|handler| fits(handler, &incoming)) {
+        match app.handlers.iter().find(|handler| handler.takes(&incoming.request.method, &incoming.request.path)) {
             Some(handler) => self.of_handler(handler, &incoming),
             None => Script::answering(404),
         }
@@ -148,6 +151,7 @@ impl Writer<'_> {
             timeout: call.timeout.as_ref().filter(|timeout| !timeout.is_zero()).map(|timeout| self.queue.lane(timeout.value)),
             attempts: call.attempts.as_ref().map_or(1, |attempts| u16::try_from(attempts.value).unwrap_or(u16::MAX)).max(1),
             success: call.success.iter().map(|status| status.value).collect(),
+            failure_labels: self.labels(&call.failure_labels),
             pass_labels: call.pass_labels.unwrap_or(true),
             on_success: self.after(call.on_success.as_ref()),
             on_failure,
@@ -186,12 +190,6 @@ impl Script {
         let reply = ReplyPlan { share: None, status, labels: Labels::default(), delay: Delay::None, every_other: None };
         Script { work: Delay::None, steps: Vec::new(), calls: Vec::new(), replies: vec![reply] }
     }
-}
-
-fn fits(handler: &Handler, incoming: &Shape) -> bool {
-    let request = &incoming.request;
-    handler.path.as_ref().is_none_or(|path| request.path.starts_with(path.as_str()))
-        && handler.method.as_ref().is_none_or(|method| request.method == method.as_str())
 }
 
 /// The headers of a call: those that are passed on, then those that are set.

@@ -9,6 +9,8 @@ use super::event::Event;
 use super::population::Standing;
 use super::sources::name_hash;
 use crate::draw::Purpose;
+use crate::mesh::cluster::TlsMode;
+use crate::mesh::transport::{Arrival, arrival};
 use crate::record::Recorder;
 
 /// A pod or a host outside of the mesh while it runs.
@@ -90,6 +92,14 @@ impl<R: Recorder> Engine<'_, '_, R> {
     /// What a pod is now; `None` if it is gone. Hosts outside are not part of this.
     pub(super) fn standing(&self, pod: u32) -> Option<&Standing> {
         self.plan.population.stages[self.stage as usize].standings.get(pod as usize)?.as_ref()
+    }
+
+    /// How a pod takes a connection with this TLS, by what its proxy has been told.
+    pub(super) fn meeting(&self, pod: u32, port: u16, tls: Option<TlsMode>) -> Arrival {
+        let config = self.places.get(pod as usize).map_or(0, |place| place.config);
+        let stage = &self.plan.population.stages[config as usize];
+        let standing = stage.standings.get(pod as usize).and_then(Option::as_ref);
+        standing.map_or(Arrival::Accepted, |standing| arrival(tls, &stage.mesh.workloads[standing.workload.index()], port))
     }
 
     /// The way of requests of a shape from a pod.

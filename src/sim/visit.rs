@@ -4,9 +4,11 @@
 use super::call::{Ended, NewCall};
 use super::engine::Engine;
 use super::event::Event;
-use super::frame::{Caller, Site, Visit, VisitState};
+use super::frame::{Caller, Reception, Site, Visit, VisitState};
 use super::slab::NONE;
 use crate::draw::{Draw, Purpose, below};
+use crate::mesh::cluster::TlsMode;
+use crate::mesh::transport::Arrival;
 use crate::record::{CallId, Observation, PartyId, Recorder, VisitId};
 
 /// A visit's random numbers for its application: calls by position, the answer apart from them.
@@ -20,23 +22,16 @@ const fn site_edge(site: Site) -> u64 {
 impl<R: Recorder> Engine<'_, '_, R> {
     /// A request reaches its pod.
     pub(super) fn delivery(&mut self, visit: u32) {
-        let Visit { pod, port, call, request, source, hop, leg, state, .. } = self.visits[visit];
+        let Visit { pod, port, call, request, source, hop, leg, state, tls, .. } = self.visits[visit];
         if state == VisitState::Dropped {
             self.visits.remove(visit);
             return;
         }
-        match self.reception(pod, port, hop) {
-            Reception::Open => {}
-            Reception::Refused => {
-                self.visits[visit].refused = true;
-                self.travel_back(visit);
-                return;
-            }
-            Reception::AnsweredByProxy => {
-                self.visits[visit].status = 503;
-                self.travel_back(visit);
-                return;
-            }
+        let reception = self.reception(pod, port, hop, tls);
+        if reception != Reception::Open {
+            self.visits[visit].reception = reception;
+            self.travel_back(visit);
+            return;
         }
         let workload = self.atlas.reached(pod);
         let way = &self.atlas.hops[hop as usize];
@@ -47,11 +42,16 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 
     /// Whether a pod takes a request.
-    fn reception(&self, pod: u32, port: u16, hop: u32) -> Reception {
+    fn reception(&self, pod: u32, port: u16, hop: u32, tls: Option<TlsMode>) -> Reception {
         if pod as usize >= self.plan.population.pods.len() {
             return Reception::Open;
         }
         let Some(standing) = self.standing(pod) else { return Reception::Refused };
+        match self.meeting(pod, port, tls) {
+            Arrival::Accepted => {}
+            Arrival::Terminated => return Reception::Closed,
+            Arrival::HandshakeFailed => return Reception::NoHandshake,
+        }
         let own = self.atlas.app_of(pod).map_or(&[][..], |app| self.plan.apps[app].ports.as_slice());
         // Without any declaration nothing is known about the ports.
         let is_open = standing.ports.is_empty() && own.is_empty()
@@ -166,7 +166,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
     /// One of a visit's calls has ended.
     pub(super) fn call_ended(&mut self, visit: u32, site: Site, ended: &Ended) {
         let plan = &self.atlas.script(self.visits[visit].script).calls[usize::from(site.call)];
-        let succeeded = !ended.timed_out && plan.succeeded(ended.status);
+        let succeeded = !ended.timed_out && plan.succeeded(ended.status, ended.labels);
         if !succeeded && site.attempt + 1 < plan.attempts {
             self.make_call(visit, Site { attempt: site.attempt + 1, ..site });
             return;
@@ -321,12 +321,4 @@ impl<R: Recorder> Engine<'_, '_, R> {
             at = self.calls[at].sibling;
         }
     }
-}
-
-/// How a pod receives a connection.
-enum Reception {
-    Open,
-    Refused,
-    /// The pod's proxy answers 503 in place of an application that does not listen.
-    AnsweredByProxy,
 }

@@ -6,6 +6,7 @@ use super::hop::{Action, Hop, Leg, Reads, To};
 use super::queue::Queue;
 use super::retry::RetryPlan;
 use super::shape::Shape;
+use crate::mesh::cluster::UpstreamTls;
 use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
 use crate::mesh::{Origin, Profile, Proxy, ProxyId};
 use crate::record::{CalledId, FlagSet, HopEntry, HopId};
@@ -46,7 +47,7 @@ impl Atlas<'_> {
     fn plain(&mut self, stage: u32, workload: u32, shape: u32) -> Draft {
         let namespace = self.plan.population.workloads[workload as usize].namespace.clone();
         let Shape { port, request, .. } = self.shapes.get(shape).clone();
-        let target = self.dialled_target(stage, &request.authority, &namespace, port);
+        let target = self.dialled_target(stage, &request.authority, &namespace, port, &UpstreamTls::Plaintext);
         let service = self.dialled_service(stage, &request.authority, &namespace);
         let leg = Leg { to: To::Target(target), service, shape };
         Draft::forwarding(Reads::Nothing, vec![(1, leg)])
