@@ -10,3 +10,5 @@ mod routing;
 mod scenario_format;
 mod scenario_input;
 mod stage_play;
+mod support;
+mod tutorial;
