@@ -37,7 +37,7 @@ pub(super) const AT_ONE_INSTANT_MAX: u64 = 1_000_000;
 
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub enum Ending {
     /// Nothing is due any more, or the scenario's end came.
     Done,
     /// Somebody stopped it.
@@ -54,13 +54,17 @@ pub(super) enum Ending {
 
 /// What a run leaves besides what was recorded.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) ending: Ending,
-    pub(super) ended_at: Instant,
-    pub(super) events: u64,
+pub struct Outcome {
+    /// Why it ended.
+    pub ending: Ending,
+    /// Virtual time at its end.
+    pub ended_at: Instant,
+    /// Events that were handled.
+    pub events: u64,
     /// Client requests without an answer, warm-up excluded.
-    pub(super) unfinished: u64,
-    pub(super) directory: Directory,
+    pub unfinished: u64,
+    /// What the numbers in observations stand for.
+    pub directory: Directory,
 }
 
 /// A run in progress.

@@ -4,7 +4,7 @@ macro_rules! events {
     ($($(#[doc = $doc:literal])* $name:ident = $tag:literal;)*) => {
         /// Something that is due. The number names the frame it is about.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Event {
+        pub enum Event {
             $($(#[doc = $doc])* $name(u32),)*
         }
 

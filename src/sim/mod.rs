@@ -27,7 +27,7 @@ mod hop;
 mod not_modelled;
 mod plan;
 mod population;
-mod queue;
+pub mod queue;
 mod retry;
 mod run;
 mod script;
@@ -40,5 +40,6 @@ mod visit;
 mod way;
 
 pub use control::{Control, Progress};
+pub use engine::{Ending, Outcome};
 pub use plan::{Phase, Plan, PlanInput, Stage};
-pub use run::simulate;
+pub use run::{run, simulate};

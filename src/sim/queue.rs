@@ -11,22 +11,22 @@
 //! removal from the middle makes cancelling free of leftovers. Timeouts hardly ever fire; in a heap
 //! they would be most of it.
 
-use super::event::Event;
+pub use super::event::Event;
 use super::heap::Heap;
 use super::slab::{NONE, Slab};
 use crate::time::{Duration, Instant};
 
 /// A lane: all timers of one duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LaneId(u32);
+pub struct LaneId(u32);
 
 /// A timer that is running in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TimerId(u32);
+pub struct TimerId(u32);
 
 impl TimerId {
     /// No timer.
-    pub(super) const NONE: TimerId = TimerId(NONE);
+    pub const NONE: TimerId = TimerId(NONE);
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ struct Timer {
 
 /// The queue.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub struct Queue {
     now: Instant,
     sequence: u32,
     heap: Heap,
@@ -69,8 +69,16 @@ fn time_of(key: u128) -> Instant {
     Instant::from_nanos((key >> 64) as u64)
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Queue {
-    pub(super) fn new() -> Self {
+    /// An empty queue at time zero.
+    #[must_use]
+    pub fn new() -> Self {
         Queue {
             now: Instant::ZERO,
             sequence: 0,
@@ -83,18 +91,25 @@ impl Queue {
     }
 
     /// The time of the event that left last.
-    pub(super) fn now(&self) -> Instant {
+    #[must_use]
+    pub fn now(&self) -> Instant {
         self.now
     }
 
     /// How many events are due.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.heap.len() + self.timers.live()
     }
 
+    /// Whether nothing is due.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The lane for delays of this length.
-    pub(super) fn lane(&mut self, duration: Duration) -> LaneId {
+    pub fn lane(&mut self, duration: Duration) -> LaneId {
         let found = self.lanes.iter().position(|lane| lane.duration == duration);
         let index = found.unwrap_or_else(|| {
             self.lanes.push(Lane { duration, first: NONE, last: NONE });
@@ -105,23 +120,24 @@ impl Queue {
     }
 
     /// The delay of a lane.
-    pub(super) fn duration(&self, lane: LaneId) -> Duration {
+    #[must_use]
+    pub fn duration(&self, lane: LaneId) -> Duration {
         self.lanes[lane.0 as usize].duration
     }
 
     /// Schedules an event at an instant.
-    pub(super) fn at(&mut self, at: Instant, event: Event) {
+    pub fn at(&mut self, at: Instant, event: Event) {
         let sequence = self.next_sequence();
         self.heap.push(key(at.max(self.now), sequence, event));
     }
 
     /// Schedules an event after a delay.
-    pub(super) fn after(&mut self, delay: Duration, event: Event) {
+    pub fn after(&mut self, delay: Duration, event: Event) {
         self.at(self.now + delay, event);
     }
 
     /// Schedules an event after the delay of a lane.
-    pub(super) fn start(&mut self, lane: LaneId, event: Event) -> TimerId {
+    pub fn start(&mut self, lane: LaneId, event: Event) -> TimerId {
         let sequence = self.next_sequence();
         let list = &mut self.lanes[lane.0 as usize];
         let key = key(self.now + list.duration, sequence, event);
@@ -141,20 +157,21 @@ impl Queue {
     }
 
     /// Cancels a timer that has not left yet.
-    pub(super) fn cancel(&mut self, timer: TimerId) {
+    pub fn cancel(&mut self, timer: TimerId) {
         if timer != TimerId::NONE {
             self.unlink(timer.0);
         }
     }
 
     /// When the next event is due.
-    pub(super) fn next_at(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn next_at(&self) -> Option<Instant> {
         let key = self.heap.peek().unwrap_or(NEVER).min(self.soonest.1);
         (key != NEVER).then(|| time_of(key))
     }
 
     /// Takes out what is due next.
-    pub(super) fn pop(&mut self) -> Option<(Instant, Event)> {
+    pub fn pop(&mut self) -> Option<(Instant, Event)> {
         let in_heap = self.heap.peek().unwrap_or(NEVER);
         let key = if in_heap < self.soonest.1 {
             self.heap.pop()?

@@ -12,7 +12,7 @@ use crate::record::{Chosen, PhaseSpan, Recorder, RunReport, Tally, Waterfall, Wa
 #[must_use]
 pub fn simulate(plan: &Plan, control: &Control) -> (RunReport, Vec<Diagnostic>) {
     let mut tally = Tally::new();
-    let outcome = record(plan, control, &mut tally);
+    let outcome = run(plan, control, &mut tally);
     let mut report = RunReport {
         scenario: plan.name.clone(),
         description: plan.description.clone(),
@@ -43,14 +43,15 @@ pub fn simulate(plan: &Plan, control: &Control) -> (RunReport, Vec<Diagnostic>) 
     (report, finding(&outcome).into_iter().collect())
 }
 
-/// Acts out a plan and tells a recorder.
-fn record<R: Recorder>(plan: &Plan, control: &Control, recorder: &mut R) -> Outcome {
+/// Acts out a plan and tells a recorder what happens.
+#[must_use]
+pub fn run<R: Recorder>(plan: &Plan, control: &Control, recorder: &mut R) -> Outcome {
     Engine::new(plan, recorder).run(control)
 }
 
 fn follow(plan: &Plan, control: &Control, chosen: Chosen) -> Option<Waterfall> {
     let mut recorder = WaterfallRecorder::new(chosen);
-    let outcome = record(plan, control, &mut recorder);
+    let outcome = run(plan, control, &mut recorder);
     recorder.waterfall(&outcome.directory, outcome.ended_at)
 }
 
