@@ -278,7 +278,8 @@ fn options_of(scenario: &Scenario) -> impl Iterator<Item = String> {
     let option = |name: &str, value: &Option<Spanned<String>>| {
         value.iter().flat_map(|v| [name.to_owned(), v.value.clone()]).collect::<Vec<_>>()
     };
-    option("-n", &scenario.namespace).into_iter().chain(option("--istio-version", &scenario.istio))
+    let istio = scenario.istio.clone().filter(|version| version.value != "latest");
+    option("-n", &scenario.namespace).into_iter().chain(option("--istio-version", &istio))
 }
 
 fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {

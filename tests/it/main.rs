@@ -9,6 +9,7 @@ mod reading;
 mod routing;
 mod scenario_format;
 mod scenario_input;
+mod scenario_options;
 mod stage_play;
 mod support;
 mod tutorial;
