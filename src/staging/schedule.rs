@@ -3,6 +3,7 @@
 use crate::diagnostic::{Code, Diagnostic};
 use crate::scenario::Scenario;
 use crate::sim::Phase;
+use crate::text::plural;
 use crate::time::{Duration, Instant};
 
 /// The times of a timeline.
@@ -82,6 +83,31 @@ pub(super) fn schedule(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> S
     Schedule { steps, phases }
 }
 
+/// Says which clients cannot send all their requests before a phase ends. When closed loops end
+/// depends on answers, so nothing is known about them here.
+pub(super) fn cut_short(scenario: &Scenario, phases: &[Phase]) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    for client in &scenario.clients {
+        let (Some(rate), Some(requests)) = (&client.traffic.rate, &client.traffic.requests) else { continue };
+        let starts = client.traffic.start.as_ref().map_or(Duration::ZERO, |start| start.value);
+        let needed = starts + Duration::from_nanos(rate.gap_ns).times(requests.value.saturating_sub(1));
+        let sends_in = |phase: &&Phase| client.phases.is_empty() || client.phases.iter().any(|name| name.value == phase.name);
+        let short =
+            phases.iter().filter(sends_in).find(|phase| phase.ends.is_some_and(|ends| ends.since(phase.begins) <= needed));
+        let Some((phase, ends)) = short.and_then(|phase| Some((phase, phase.ends?))) else { continue };
+        let place = if phase.name.is_empty() { "the run".to_owned() } else { format!("phase `{}`", phase.name) };
+        let message =
+            format!("client `{}` cannot send {} before {place} ends", client.name.value, plural(requests.value, "request"));
+        let length = ends.since(phase.begins);
+        findings.push(
+            Diagnostic::new(Code::ScenarioUnused, message)
+                .at(requests.span)
+                .help(format!("the last one would be sent after {needed}, and {place} lasts {length}")),
+        );
+    }
+    findings
+}
+
 /// Puts nameless phases where there is none, and ends the last at `until`.
 fn without_gaps(named: Vec<Phase>, until: Option<Duration>) -> Vec<Phase> {
     let until = until.map(|until| Instant::ZERO + until);
@@ -115,13 +141,18 @@ mod tests {
     use crate::source::Sources;
     use crate::yaml::{Limits, parse};
 
-    fn lay_out(text: &str) -> (Vec<String>, Vec<String>) {
+    fn read(text: &str) -> (Scenario, Vec<Diagnostic>) {
         let mut sources = Sources::new();
         let file = sources.add("a.yaml", text);
         let document = parse(&sources, file, Limits::default()).0.remove(0);
-        let (scenario, mut findings) = decode(&document);
+        let (scenario, findings) = decode(&document);
         assert!(findings.is_empty(), "{findings:?}");
-        let schedule = schedule(&scenario.unwrap(), &mut findings);
+        (scenario.unwrap(), findings)
+    }
+
+    fn lay_out(text: &str) -> (Vec<String>, Vec<String>) {
+        let (scenario, mut findings) = read(text);
+        let schedule = schedule(&scenario, &mut findings);
         let seconds = |at: Instant| at.nanos() / 1_000_000_000;
         let phase = |p: &Phase| {
             format!("{}:{}..{}", p.name, seconds(p.begins), p.ends.map(|e| seconds(e).to_string()).unwrap_or_default())
@@ -146,6 +177,25 @@ mod tests {
             let (times, findings) = lay_out(timeline);
             assert_eq!(times.join(" "), laid_out, "{timeline}");
             assert!(findings.is_empty(), "{timeline}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_runs_out_of_time_is_found() {
+        let client = |traffic: &str| {
+            format!(
+                "{{clients: [{{name: c, from: g, request: {{url: 'http://a/'}}, traffic: {traffic}}}], timeline: [{{phase: a, for: 10s}}]}}"
+            )
+        };
+        for (traffic, is_cut) in [
+            ("{rate: 1/s, requests: 10}", false),
+            ("{rate: 1/s, requests: 11}", true),
+            ("{rate: 1/s, requests: 10, start: 1s}", true),
+            ("{rate: 1/s, duration: 1h}", false),
+        ] {
+            let (scenario, mut findings) = read(&client(traffic));
+            let phases = schedule(&scenario, &mut findings).phases;
+            assert_eq!(!cut_short(&scenario, &phases).is_empty(), is_cut, "{traffic}");
         }
     }
 

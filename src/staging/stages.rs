@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashSet;
 
 use super::references::Lookup;
-use super::schedule::schedule;
+use super::schedule::{cut_short, schedule};
 use super::state::State;
 use super::{call_graph, check, references};
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
@@ -82,6 +82,7 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
     let profile = profile(scenario, &mut findings);
     let apps = applications(scenario, profile.reviews_catches_ratings_timeout, sources);
     let schedule = schedule(scenario, &mut findings);
+    findings.extend(cut_short(scenario, &schedule.phases));
     let options = CompileOptions { profile, ..CompileOptions::default() };
 
     let namespace = scenario.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());

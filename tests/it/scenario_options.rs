@@ -77,6 +77,28 @@ spec:
 }
 
 #[test]
+fn a_circle_that_routes_may_keep_requests_out_of_is_only_a_warning() {
+    let second = MESH.replace("web-v1", "web-v2").replace("website-version-1", "website-version-2");
+    let scenario =
+        format!("{SCENARIO}apps: [{{workloads: [web-v2], handlers: [{{calls: [{{call: {{url: 'http://website/'}}}}]}}]}}]\n");
+    let route = "\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: website}
+spec: {host: website, subsets: [{name: v1, labels: {version: website-version-1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: website}
+spec: {hosts: [website], http: [{route: [{destination: {host: website, subset: v1}}]}]}
+";
+    let directory = directory(&[("s.yaml", &scenario), ("mesh/second.yaml", &second), ("mesh/route.yaml", route)]);
+    let (code, _, stderr) = meshsim(directory.path(), &["run", "s.yaml", "--no-charts"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("warning[MSH0401] the calls go in a circle: web-v2 → web-v2"), "{stderr}");
+}
+
+#[test]
 fn a_scenario_without_a_name_is_called_as_its_folder_or_file() {
     let directory =
         directory(&[("shop/scenario.yaml", &SCENARIO.replace("[mesh]", "[../mesh]")), ("one.scenario.yaml", SCENARIO)]);
