@@ -6,6 +6,7 @@ mod engine_laws;
 mod engine_phases;
 mod layers;
 mod reading;
+mod readme;
 mod routing;
 mod scenario_format;
 mod scenario_input;
