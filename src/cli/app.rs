@@ -11,6 +11,7 @@ use super::exit::{Exit, Outcome, Stop};
 use super::route::{self, RouteArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
+use super::tls_check::{self, TlsCheckArgs};
 
 /// Offline, deterministic simulator and validator of service-mesh traffic routing.
 ///
@@ -44,6 +45,7 @@ enum Command {
     Route(RouteArgs),
     Run(RunArgs),
     Schema(SchemaArgs),
+    TlsCheck(TlsCheckArgs),
 }
 
 impl Command {
@@ -54,6 +56,7 @@ impl Command {
             Command::Route(args) => route::run(args, cx),
             Command::Run(args) => run::run(args, cx),
             Command::Schema(args) => schema::run(args, cx),
+            Command::TlsCheck(args) => tls_check::run(args, cx),
         }
     }
 }

@@ -17,6 +17,7 @@ mod route;
 mod run;
 mod scenario_files;
 mod schema;
+mod tls_check;
 mod url;
 mod watch;
 

@@ -14,9 +14,11 @@ mod names;
 mod plan;
 mod route;
 mod summary;
+mod tls_check;
 
 pub use conformance::{conformance, conformance_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{RUN_SCHEMA, result_schema, run_json};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
 pub use summary::{Detail, Page, summary};
+pub use tls_check::tls_check;

@@ -453,6 +453,9 @@ fn a26_the_tls_check_compares_both_sides_of_each_port() {
     let rows = tls_check(&plain.objects, &plain.mesh, plain.proxy_id("voting-app-1-0"));
     let row = self::row(&rows, "voting-analytics", 8080);
     assert_eq!((row.status, row.server, row.client, row.policy.as_str()), ("OK", "HTTP", "HTTP", "-"));
+    let printed = meshsim::report::tls_check(&rows);
+    let head = printed.lines().next().unwrap().split("     ").map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    assert_eq!(head, ["HOST:PORT", "STATUS", "SERVER", "CLIENT", "AUTHN POLICY", "DESTINATION RULE"]);
 }
 
 /// The pods that the tutorial asks about, and the service it asks for: one row for each pod.
