@@ -102,6 +102,6 @@ mod tests {
             Tree::new(Ink::Plain, "r", "").with([Tree::new(Ink::Plain, "a", words.trim()), Tree::new(Ink::Plain, "b", "c")]);
         let text = tree.render(Style { width: 40, ..Style::PLAIN });
         assert!(text.lines().all(|line| width(line) <= 40), "{text}");
-        assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("│       word")), "{text}");
+        assert!(text.lines().nth(2).is_some_and(|line| line.starts_with("│     word")), "{text}");
     }
 }
