@@ -81,8 +81,7 @@ pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
         return Err(unusable(format!("the method is given twice: `{one}` and `{other}`")));
     }
     let method = method.or(args.method.as_ref()).map_or("GET", String::as_str);
-    let target = Target::parse(url).map_err(unusable)?;
-    let headers = args.headers.iter().map(|line| header(line)).collect::<Result<Vec<_>, _>>().map_err(unusable)?;
+    let Asked { target, headers } = Asked::read(method, url, &args.headers)?;
     let loaded = args.input.load(&[] as &[PathBuf], cx)?;
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
     let (mesh, compiled) = compile(&loaded.objects, &options);
@@ -106,6 +105,34 @@ pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
     Ok(Exit::Good)
 }
 
+/// What is asked, as it was typed.
+struct Asked {
+    target: Target,
+    headers: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// Reads everything, so that one invocation names all mistakes.
+    fn read(method: &str, url: &str, lines: &[String]) -> Result<Self, Stop> {
+        let mut problems = Vec::new();
+        if !is_token(method) {
+            problems.push(format!("`{method}` is no method"));
+        }
+        let target = Target::parse(url).map_err(|problem| problems.push(problem)).ok();
+        let mut headers = Vec::new();
+        for line in lines {
+            match header(line) {
+                Ok(header) => headers.push(header),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        match target {
+            Some(target) if problems.is_empty() => Ok(Asked { target, headers }),
+            _ => Err(Stop::Unusable(problems)),
+        }
+    }
+}
+
 fn unusable(why: impl Into<String>) -> Stop {
     Stop::Unusable(vec![why.into()])
 }
@@ -113,10 +140,17 @@ fn unusable(why: impl Into<String>) -> Stop {
 /// `name: value`, as curl takes it; `name;` is an empty header.
 fn header(line: &str) -> Result<(String, String), String> {
     let split = line.split_once(':').or_else(|| line.strip_suffix(';').map(|name| (name, "")));
-    match split {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned())),
-        _ => Err(format!("header `{line}`: write `name: value`")),
+    let (name, value) = split.ok_or_else(|| format!("header `{line}`: write `name: value`"))?;
+    let name = name.trim();
+    if !is_token(name) {
+        return Err(format!("header `{line}`: `{name}` is no name of a header"));
     }
+    Ok((name.to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+/// Methods and names of headers are tokens (RFC 9110, 5.6.2).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The request and what is dialled. A Host header replaces the URL's host in the request, but not the
@@ -185,4 +219,24 @@ fn is_service(mesh: &Mesh, host: &str) -> bool {
         ];
         service.host == host || (service.kubernetes && short.contains(&host))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_curl_takes_them() {
+        for (line, name, value) in [("End-User: jason", "end-user", "jason"), ("a:b:c", "a", "b:c"), ("x-empty;", "x-empty", "")]
+        {
+            assert_eq!(header(line), Ok((name.to_owned(), value.to_owned())), "{line}");
+        }
+    }
+
+    #[test]
+    fn one_invocation_names_all_mistakes_of_a_request() {
+        let lines = ["bad", ": x", "a b: c", "good: x"].map(str::to_owned);
+        let Err(Stop::Unusable(problems)) = Asked::read("G T", "ftp://a", &lines) else { panic!("the request is odd") };
+        assert_eq!(problems.len(), 5, "{problems:?}");
+    }
 }

@@ -49,7 +49,14 @@ impl Target {
         if host.is_empty() {
             return Err(format!("`{url}`: the host is missing"));
         }
-        let written = port.map(|port| port.parse::<u16>().map_err(|_| format!("`{url}`: `{port}` is no port"))).transpose()?;
+        if !host.starts_with('[') && host.contains(':') {
+            return Err(format!("`{url}`: write an IPv6 address in brackets, such as `http://[::1]:9080/`"));
+        }
+        if let Some(odd) = host.chars().find(|c| c.is_whitespace() || c.is_control()) {
+            return Err(format!("`{url}`: no host holds {odd:?}; a method is an argument of its own"));
+        }
+        let number = |port: &str| port.parse::<u16>().ok().filter(|port| *port > 0);
+        let written = port.map(|port| number(port).ok_or_else(|| format!("`{url}`: `{port}` is no port"))).transpose()?;
         let port = written.or(default_port).ok_or_else(|| format!("`{url}`: {scheme} needs a port"))?;
         let slash = if path.starts_with('/') { "" } else { "/" };
         Ok(Target {
@@ -120,9 +127,17 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_named() {
-        for (url, part) in
-            [("ftp://a", "scheme"), ("http:///x", "host"), ("a:port", "no port"), ("a:99999", "no port"), ("tcp://a", "needs")]
-        {
+        for (url, part) in [
+            ("ftp://a", "scheme"),
+            ("http:///x", "host"),
+            ("a:port", "no port"),
+            ("a:99999", "no port"),
+            ("a:0", "no port"),
+            ("tcp://a", "needs"),
+            ("::1", "brackets"),
+            ("http://fe80::1:9080/", "brackets"),
+            ("POST a:9080/", "argument of its own"),
+        ] {
             assert!(Target::parse(url).unwrap_err().contains(part), "{url}");
         }
     }
