@@ -157,7 +157,7 @@ impl Table {
             .iter()
             .zip(widths)
             .map(|(cell, wide)| match wide {
-                Some(wide) if width(&cell.text) > *wide => wrapped(&cell.text, *wide),
+                Some(wide) if width(&cell.text) > *wide => broken(&cell.text, *wide),
                 _ => vec![cell.text.clone()],
             })
             .collect();
@@ -185,6 +185,18 @@ impl Table {
             out.push('\n');
         }
     }
+}
+
+/// A list is broken between its items, anything else at spaces.
+fn broken(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in text.split_inclusive(", ") {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(item.trim_end()) <= columns => line.push_str(item),
+            _ => lines.push(item.to_owned()),
+        }
+    }
+    lines.iter().flat_map(|line| wrapped(line, columns)).collect()
 }
 
 #[cfg(test)]
@@ -243,6 +255,12 @@ mod tests {
         let colour = Style { colour: true, width: 80 };
         let plain = anstream::adapter::strip_str(&table().render(colour, 2)).to_string();
         assert_eq!(plain, table().render(Style::PLAIN, 2));
+    }
+
+    #[test]
+    fn lists_are_broken_between_their_items() {
+        assert_eq!(broken("200 51.05%, 0 DC 48.95%", 14), ["200 51.05%,", "0 DC 48.95%"]);
+        assert_eq!(broken("0 DI,DC 50.00%, 1", 8), ["0 DI,DC", "50.00%,", "1"]);
     }
 
     #[test]
