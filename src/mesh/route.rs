@@ -23,6 +23,58 @@ pub struct RouteTable {
     pub virtual_hosts: Vec<VirtualHost>,
     /// Whether the port of the Host header takes part in the search for a virtual host.
     pub ignore_port_in_host_matching: bool,
+    /// Exact domains in alphabetical order.
+    exact: Vec<DomainId>,
+    /// Domains with a wildcard, in the order they were written.
+    wild: Vec<DomainId>,
+}
+
+/// One domain of a route table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DomainId {
+    virtual_host: u32,
+    domain: u32,
+}
+
+impl RouteTable {
+    /// A table of these virtual hosts. The index of domains is made here, so the virtual hosts must
+    /// not be changed afterwards.
+    #[must_use]
+    pub fn new(name: String, virtual_hosts: Vec<VirtualHost>, ignore_port_in_host_matching: bool) -> Self {
+        let number = |position: usize| u32::try_from(position).expect("fewer than 2^32 domains");
+        let ids = virtual_hosts.iter().enumerate().flat_map(|(host, virtual_host)| {
+            let domains = virtual_host.domains.iter().enumerate();
+            domains
+                .map(move |(domain, text)| (text.contains('*'), DomainId { virtual_host: number(host), domain: number(domain) }))
+        });
+        let (mut exact, mut wild) = (Vec::new(), Vec::new());
+        for (is_wild, id) in ids {
+            if is_wild { wild.push(id) } else { exact.push(id) }
+        }
+        let mut table = RouteTable { name, virtual_hosts, ignore_port_in_host_matching, exact: Vec::new(), wild };
+        // A stable sort: of equal domains the first virtual host's stays first.
+        exact.sort_by(|a, b| table.domain(*a).cmp(&table.domain(*b)));
+        table.exact = exact;
+        table
+    }
+
+    fn domain(&self, id: DomainId) -> Option<&str> {
+        let host = self.virtual_hosts.get(id.virtual_host as usize)?;
+        host.domains.get(id.domain as usize).map(String::as_str)
+    }
+
+    /// The virtual host that lists exactly this domain.
+    #[must_use]
+    pub fn with_domain(&self, domain: &str) -> Option<(usize, &str)> {
+        let at = self.exact.partition_point(|id| self.domain(*id) < Some(domain));
+        let id = *self.exact.get(at)?;
+        self.domain(id).filter(|found| *found == domain).map(|found| (id.virtual_host as usize, found))
+    }
+
+    /// Domains with a wildcard and their virtual hosts.
+    pub fn wildcards(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.wild.iter().filter_map(|id| Some((id.virtual_host as usize, self.domain(*id)?)))
+    }
 }
 
 /// One virtual host.

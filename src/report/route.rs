@@ -5,6 +5,8 @@
 
 mod forwarding;
 mod page;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use crate::mesh::{Mesh, ProxyId};

@@ -43,14 +43,15 @@ pub fn without_port(authority: &str) -> &str {
 pub fn find_host<'m>(table: &'m RouteTable, authority: &str) -> Option<FoundHost<'m>> {
     let host = if table.ignore_port_in_host_matching { without_port(authority) } else { authority };
     let host = lower_case(host);
+    if let Some((index, domain)) = table.with_domain(&host) {
+        return Some(FoundHost { index, domain, kind: DomainKind::Exact });
+    }
     let mut best: Option<((DomainKind, std::cmp::Reverse<usize>), FoundHost<'m>)> = None;
-    for (index, virtual_host) in table.virtual_hosts.iter().enumerate() {
-        for domain in &virtual_host.domains {
-            let Some(kind) = matches(domain, &host) else { continue };
-            let rank = (kind, std::cmp::Reverse(domain.len()));
-            if best.as_ref().is_none_or(|(so_far, _)| rank < *so_far) {
-                best = Some((rank, FoundHost { index, domain, kind }));
-            }
+    for (index, domain) in table.wildcards() {
+        let Some(kind) = matches(domain, &host) else { continue };
+        let rank = (kind, std::cmp::Reverse(domain.len()));
+        if best.as_ref().is_none_or(|(so_far, _)| rank < *so_far) {
+            best = Some((rank, FoundHost { index, domain, kind }));
         }
     }
     best.map(|(_, found)| found)
@@ -60,11 +61,9 @@ fn lower_case(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|b| b.is_ascii_uppercase()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
-/// How `domain` matches `host`, both lower-case. A wildcard stands for at least one character.
+/// How a domain with a wildcard matches `host`, both lower-case. A wildcard stands for at least one
+/// character.
 fn matches(domain: &str, host: &str) -> Option<DomainKind> {
-    if domain == host {
-        return Some(DomainKind::Exact);
-    }
     if domain == "*" {
         return Some(DomainKind::Any);
     }
@@ -92,7 +91,7 @@ mod tests {
                 origin: Origin::default(),
             })
             .collect();
-        RouteTable { name: "t".to_owned(), virtual_hosts, ignore_port_in_host_matching: ignore_port }
+        RouteTable::new("t".to_owned(), virtual_hosts, ignore_port)
     }
 
     #[test]

@@ -115,17 +115,16 @@ fn each_value(name: &str, received: &Received<'_>, mut see: impl FnMut(&str)) {
         return see(value);
     }
     let mut lines = received.request.lines(name);
-    if !is_joined(name) {
-        return lines.for_each(see);
-    }
     let Some(first) = lines.next() else { return };
-    match lines.next() {
-        None => see(first),
-        Some(second) => see(&[first, second].into_iter().chain(lines).fold(String::new(), |mut joined, line| {
-            join(&mut joined, line);
-            joined
-        })),
+    let Some(second) = lines.next() else { return see(first) };
+    let all = [first, second].into_iter().chain(lines);
+    if !is_joined(name) {
+        return all.for_each(see);
     }
+    see(&all.fold(String::new(), |mut joined, line| {
+        join(&mut joined, line);
+        joined
+    }));
 }
 
 /// Appends a line to the one line of a header; empty ones leave no comma behind.

@@ -8,6 +8,7 @@ mod layers;
 mod reading;
 mod readme;
 mod routing;
+mod routing_commands;
 mod scenario_format;
 mod scenario_input;
 mod scenario_options;

@@ -80,7 +80,7 @@ pub(super) fn route_table(
     }
     let port = servers.first().map_or(0, |bound| bound.server.port);
     let virtual_hosts = if drafts.is_empty() { vec![blackhole(port)] } else { finish(drafts, &lists.lists) };
-    RouteTable { name: name.to_owned(), virtual_hosts, ignore_port_in_host_matching: true }
+    RouteTable::new(name.to_owned(), virtual_hosts, true)
 }
 
 fn draft(drafts: &mut IndexMap<String, Draft>, host: String, port: u16, origin: Origin) -> &mut Draft {

@@ -151,7 +151,7 @@ fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<
                 all
             }
         };
-        RouteTable { name: name.to_owned(), virtual_hosts, ignore_port_in_host_matching: true }
+        RouteTable::new(name.to_owned(), virtual_hosts, true)
     };
     let mut tables = Tables::new(&make);
 
