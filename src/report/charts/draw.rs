@@ -11,8 +11,21 @@ use super::scene::{Anchor, Label, Scene, Shape};
 /// this name.
 const FONTS: &str = "Helvetica, Arial, DejaVu Sans, sans-serif";
 
-/// What plotters calls the size of a font is the height of a line, this many times the size.
-const LINE: f64 = 1.24;
+/// How a backend sets text.
+#[derive(Clone, Copy)]
+struct Setting {
+    /// What plotters calls the size of a font is the height of a line, this many times the size.
+    line: f64,
+    /// Pixels by which its middle lies too high.
+    lower: i32,
+    /// Enlargement.
+    scale: i32,
+}
+
+const SVG: Setting = Setting { line: 1.24, lower: 0, scale: 1 };
+/// Twice as many pixels in each direction. The line is DejaVu Sans's own.
+#[cfg(feature = "png")]
+const PNG: Setting = Setting { line: 1.164, lower: 3, scale: 2 };
 
 impl Scene {
     /// The scene as an SVG document.
@@ -23,7 +36,7 @@ impl Scene {
         let mut out = String::new();
         {
             let backend = SVGBackend::with_string(&mut out, (self.width.unsigned_abs(), self.height.unsigned_abs()));
-            draw(self, &backend.into_drawing_area(), 1);
+            draw(self, &backend.into_drawing_area(), SVG);
         }
         // A title is what a screen reader says; plotters has none.
         let title = format!("<title>{}</title>\n", escaped(&self.title));
@@ -37,17 +50,17 @@ impl Scene {
     #[cfg(feature = "png")]
     #[must_use]
     pub fn png(&self) -> Vec<u8> {
-        const SCALE: i32 = 2;
         super::font::register(FONTS);
-        let (width, height) = ((self.width * SCALE).unsigned_abs(), (self.height * SCALE).unsigned_abs());
+        let (width, height) = ((self.width * PNG.scale).unsigned_abs(), (self.height * PNG.scale).unsigned_abs());
         let mut pixels = vec![0; (width * height * 3) as usize];
-        draw(self, &BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), SCALE);
+        draw(self, &BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area(), PNG);
         super::font::encode(width, height, &pixels)
     }
 }
 
-/// Draws all shapes, enlarged by a factor.
-fn draw<B: DrawingBackend>(scene: &Scene, page: &DrawingArea<B, Shift>, scale: i32) {
+/// Draws all shapes, enlarged.
+fn draw<B: DrawingBackend>(scene: &Scene, page: &DrawingArea<B, Shift>, setting: Setting) {
+    let scale = setting.scale;
     let at = |(x, y): (i32, i32)| (x * scale, y * scale);
     let all = |points: &[(i32, i32)]| points.iter().map(|point| at(*point)).collect::<Vec<_>>();
     for shape in &scene.shapes {
@@ -61,7 +74,10 @@ fn draw<B: DrawingBackend>(scene: &Scene, page: &DrawingArea<B, Shift>, scale: i
             }
             Shape::Polygon(points, colour) => page.draw(&Polygon::new(all(points), style(*colour))),
             Shape::Dot(centre, radius, colour) => page.draw(&Circle::new(at(*centre), radius * scale, style(*colour).filled())),
-            Shape::Text(label) => page.draw(&Text::new(label.text.clone(), at(label.at), text_style(label, scale))),
+            Shape::Text(label) => {
+                let (x, y) = at(label.at);
+                page.draw(&Text::new(label.text.clone(), (x, y + setting.lower), text_style(label, setting)))
+            }
         };
         assert!(drawn.is_ok(), "drawing into memory with a registered font cannot fail");
     }
@@ -77,9 +93,9 @@ fn colour_of(colour: Colour) -> RGBAColor {
     RGBColor(r, g, b).mix(f64::from(colour.opacity) / 100.0)
 }
 
-fn text_style(label: &Label, scale: i32) -> TextStyle<'static> {
+fn text_style(label: &Label, setting: Setting) -> TextStyle<'static> {
     let weight = if label.bold { FontStyle::Bold } else { FontStyle::Normal };
-    let font = FontDesc::new(FontFamily::Name(FONTS), f64::from(label.size * scale) * LINE, weight);
+    let font = FontDesc::new(FontFamily::Name(FONTS), f64::from(label.size * setting.scale) * setting.line, weight);
     let horizontal = match label.anchor {
         Anchor::Start => HPos::Left,
         Anchor::Middle => HPos::Center,
