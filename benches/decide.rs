@@ -72,7 +72,7 @@ impl Bare {
     fn new(rules: usize) -> Self {
         let rule = |index: usize| BareRule {
             prefix: format!("/api/v1/resource-{index}/"),
-            header: (index % 3 == 0).then(|| ("x-user".to_owned(), "jason".to_owned())),
+            header: index.is_multiple_of(3).then(|| ("x-user".to_owned(), "jason".to_owned())),
         };
         let host = "app.default.svc.cluster.local".to_owned();
         Bare { hosts: std::iter::once((host, (0..rules).map(rule).collect())).collect() }

@@ -98,10 +98,12 @@ fn client(tls: &UpstreamTls, names_own_certificates: bool) -> &'static str {
 
 /// Client and servers must have a protocol in common, all of the servers.
 fn status(servers: &[ServerTls], client: &str) -> &'static str {
-    let suits = |server: &ServerTls| match (client, server) {
-        ("mTLS" | "custom mTLS", ServerTls::Permissive | ServerTls::Strict) => true,
-        ("HTTP", ServerTls::Permissive | ServerTls::Disable) => true,
-        _ => false,
+    let suits = |server: &ServerTls| {
+        matches!(
+            (client, server),
+            ("mTLS" | "custom mTLS", ServerTls::Permissive | ServerTls::Strict)
+                | ("HTTP", ServerTls::Permissive | ServerTls::Disable)
+        )
     };
     match (client, servers) {
         (_, []) => "-",

@@ -93,13 +93,16 @@ fn one(status: u16, flags: &str, millis: u64) -> Vec<(u16, String, Duration, u64
     vec![(status, flags.to_owned(), Duration::from_millis(millis), 1)]
 }
 
+/// Name, applications, route, then status, flags, milliseconds and tries.
+type Case<'a> = (&'a str, &'a str, String, u16, &'a str, Option<u64>, u64);
+
 #[test]
 fn the_router_ends_a_request_as_envoy_does() {
     let slow = "apps: [{workloads: [back*], handlers: [{serviceTime: 10s}]}]";
     let failing = "apps: [{workloads: [back*], handlers: [{reply: [{status: 503}]}]}]";
     let to = "route: [{destination: {host: back, subset: v1}}]";
-    let cases: &[(&str, &str, String, u16, &str, Option<u64>, u64)] = &[
-        ("an answer", "", format!("{to}"), 200, "", Some(0), 1),
+    let cases: &[Case<'_>] = &[
+        ("an answer", "", to.to_owned(), 200, "", Some(0), 1),
         ("route timeout", slow, format!("{to}\n    timeout: 3s"), 504, "UT", Some(3_000), 1),
         (
             "a try that times out is not retried by the default conditions",
@@ -139,7 +142,7 @@ fn the_router_ends_a_request_as_envoy_does() {
         ),
         ("retries used up", failing, format!("{to}\n    retries: {{attempts: 2, retryOn: 5xx}}"), 503, "URX", None, 3),
         ("not retriable", failing, format!("{to}\n    retries: {{attempts: 2, retryOn: retriable-4xx}}"), 503, "", Some(0), 1),
-        ("default retries do not cover 503", failing, format!("{to}"), 503, "", Some(0), 1),
+        ("default retries do not cover 503", failing, to.to_owned(), 503, "", Some(0), 1),
         ("a subset without pods", "", "route: [{destination: {host: back, subset: v3}}]".into(), 503, "UH", Some(0), 0),
         ("an undefined subset", "", "route: [{destination: {host: back, subset: v9}}]".into(), 503, "NC", Some(0), 0),
         ("no route", "", format!("match: [{{uri: {{prefix: /x}}}}]\n    {to}"), 404, "NR", Some(0), 0),

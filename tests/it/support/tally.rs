@@ -60,6 +60,7 @@ impl Ask for RunReport {
 /// The questions that answers of both kinds take.
 macro_rules! answers {
     ($name:ident) => {
+        #[allow(dead_code, reason = "both kinds answer the same questions, and not every one is asked of both")]
         impl<'r> $name<'r> {
             /// Of this phase.
             pub(crate) fn phase(mut self, name: &str) -> Self {

@@ -25,8 +25,8 @@ const PRESENTATION_ONLY: &[(&str, &str)] = &[
 ];
 
 /// Letter, number of statements, the statements that are consequences.
-const TUTORIALS: &[(char, u32, std::ops::RangeInclusive<u32>)] =
-    &[('A', 50, 43..=50), ('K', 42, 41..=42), ('N', 25, 24..=25), ('B', 15, 1..=0), ('R', 31, 1..=0)];
+const TUTORIALS: &[(char, u32, std::ops::Range<u32>)] =
+    &[('A', 50, 43..51), ('K', 42, 41..43), ('N', 25, 24..26), ('B', 15, 0..0), ('R', 31, 0..0)];
 
 /// Consequences that stand in the row of another statement and have a test of their own.
 const SIDE_TESTS: &[&str] = &["a33d", "a39d", "b14d", "n22d", "r08d", "r17d"];
