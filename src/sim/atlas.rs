@@ -7,8 +7,11 @@ use rustc_hash::FxHashMap;
 use super::balance::{Member, Policy, Target};
 use super::endpoints::{self, Found};
 use super::hop::Hop;
+use super::outlier::OutlierPlan;
 use super::plan::Plan;
+use super::pool::Breakers;
 use super::population::StagePlan;
+use super::priority::{Share, shares};
 use super::queue::Queue;
 use super::script::{Script, Writer};
 use super::shape::Shapes;
@@ -29,6 +32,8 @@ pub(super) struct Atlas<'p> {
     script_of: FxHashMap<(Option<usize>, u32), u32>,
     pub(super) hop_of: FxHashMap<(u32, Way, u32), u32>,
     target_of: FxHashMap<(u32, TargetKey), u32>,
+    /// What is left of targets without some of their pods.
+    narrowed: FxHashMap<u32, Vec<(Box<[u32]>, Vec<Share>)>>,
     /// Names of clusters, by which balancers keep their state.
     clusters: IndexMap<String, (), rustc_hash::FxBuildHasher>,
     services: FxHashMap<String, CalledId>,
@@ -67,6 +72,7 @@ impl<'p> Atlas<'p> {
             script_of: FxHashMap::default(),
             hop_of: FxHashMap::default(),
             target_of: FxHashMap::default(),
+            narrowed: FxHashMap::default(),
             clusters: IndexMap::default(),
             services,
             outside: IndexMap::default(),
@@ -156,10 +162,15 @@ impl<'p> Atlas<'p> {
         }
         let healthy = || cluster.localities.iter().filter(|locality| locality.endpoints.iter().any(|e| e.healthy));
         let first = healthy().map(|locality| locality.priority).min();
-        let endpoints: Vec<&Endpoint> = healthy()
-            .filter(|locality| Some(locality.priority) == first)
-            .flat_map(|locality| locality.endpoints.iter().filter(|endpoint| endpoint.healthy))
-            .collect();
+        // Without outlier detection nobody ever falls back to another priority.
+        let is_used = |priority: u32| cluster.outlier.is_some() || Some(priority) == first;
+        let (endpoints, priorities): (Vec<&Endpoint>, Vec<u32>) = healthy()
+            .filter(|locality| is_used(locality.priority))
+            .flat_map(|locality| {
+                let usable = locality.endpoints.iter().filter(|endpoint| endpoint.healthy);
+                usable.map(|endpoint| (endpoint, locality.priority))
+            })
+            .unzip();
         let policy = match cluster.balancer {
             Balancer::RoundRobin => Policy::RoundRobin,
             Balancer::LeastRequest => Policy::LeastRequest,
@@ -168,6 +179,13 @@ impl<'p> Atlas<'p> {
         };
         let name = format!("{}/{}", of_proxy.spec.name, cluster.name);
         let target = self.target(plan, &name, policy, &endpoints, &cluster.tls);
+        let made = &mut self.targets[target as usize];
+        made.breakers = Breakers::of(cluster);
+        made.outlier =
+            cluster.outlier.map(|outlier| OutlierPlan::of(&outlier, cluster.panic_threshold_percent, &plan.mesh.profile));
+        if priorities.windows(2).any(|pair| pair[0] != pair[1]) {
+            made.priorities = priorities;
+        }
         self.target_of.insert(key, target);
         target
     }
@@ -209,8 +227,42 @@ impl<'p> Atlas<'p> {
         let cluster = self.clusters.insert_full(name.to_owned(), ()).0 as u32;
         let weighted = members.windows(2).any(|pair| pair[0].weight != pair[1].weight);
         let number = self.targets.len() as u32;
-        self.targets.push(Target { policy, cluster, members, weighted, number });
+        self.targets.push(Target {
+            policy,
+            cluster,
+            members,
+            weighted,
+            number,
+            breakers: None,
+            outlier: None,
+            priorities: Vec::new(),
+        });
         number
+    }
+
+    /// Where requests for a target go while some of its pods are ejected.
+    pub(super) fn without(&mut self, target: u32, ejected: &[u32]) -> &[Share] {
+        let known = self.narrowed.get(&target).and_then(|all| all.iter().position(|(pods, _)| **pods == *ejected));
+        let at = known.unwrap_or_else(|| {
+            let left = self.narrow(target, ejected);
+            let all = self.narrowed.entry(target).or_default();
+            all.push((ejected.into(), left));
+            all.len() - 1
+        });
+        &self.narrowed[&target][at].1
+    }
+
+    fn narrow(&mut self, target: u32, ejected: &[u32]) -> Vec<Share> {
+        let whole = self.targets[target as usize].clone();
+        let groups = shares(&whole, ejected);
+        let mut left = Vec::with_capacity(groups.len());
+        for (percent, members) in groups {
+            let number = self.targets.len() as u32;
+            let weighted = members.windows(2).any(|pair| pair[0].weight != pair[1].weight);
+            self.targets.push(Target { members, weighted, number, ..whole.clone() });
+            left.push(Share { percent, target: number });
+        }
+        left
     }
 
     /// Shares of versions among a target's endpoints.

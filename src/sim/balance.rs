@@ -2,6 +2,8 @@
 //! `RandomLoadBalancer`, `EdfScheduler`). The state belongs to one proxy and one cluster, positions
 //! also to one worker thread; it outlives changes of the endpoints.
 
+use super::outlier::OutlierPlan;
+use super::pool::Breakers;
 use crate::draw::{Draw, Purpose, below};
 use crate::mesh::cluster::TlsMode;
 
@@ -24,6 +26,11 @@ pub(super) struct Member {
     pub(super) tls: Option<TlsMode>,
 }
 
+impl Member {
+    /// No endpoint yet.
+    pub(super) const NOWHERE: Member = Member { pod: u32::MAX, port: 0, weight: 0, tls: None };
+}
+
 /// The endpoints that a cluster offers, and how one is picked.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Target {
@@ -35,6 +42,12 @@ pub(super) struct Target {
     pub(super) weighted: bool,
     /// Tells one set of endpoints from another.
     pub(super) number: u32,
+    /// Circuit breakers, if there are any.
+    pub(super) breakers: Option<Breakers>,
+    /// Outlier detection, if there is any.
+    pub(super) outlier: Option<OutlierPlan>,
+    /// The priority of each member, where there are several.
+    pub(super) priorities: Vec<u32>,
 }
 
 /// Deadlines of an earliest-deadline-first schedule are in these parts of a pick of weight one.
@@ -205,7 +218,16 @@ mod tests {
         let members =
             weights.iter().enumerate().map(|(pod, weight)| Member { pod: pod as u32, port: 80, weight: *weight, tls: None });
         let weighted = weights.windows(2).any(|pair| pair[0] != pair[1]);
-        Target { policy, cluster: 0, members: members.collect(), weighted, number: 0 }
+        Target {
+            policy,
+            cluster: 0,
+            members: members.collect(),
+            weighted,
+            number: 0,
+            breakers: None,
+            outlier: None,
+            priorities: Vec::new(),
+        }
     }
 
     fn picks(target: &Target, balancer: &mut Balancer, number: u64, start: u64) -> Vec<usize> {

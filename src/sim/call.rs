@@ -10,8 +10,9 @@ use smallvec::SmallVec;
 use super::balance::{Member, Pick, Policy};
 use super::engine::{DEPTH_MAX, Ending, Engine};
 use super::event::Event;
-use super::frame::{Call, CallState, Caller, Reception, Visit, VisitState};
+use super::frame::{Call, CallState, Caller, Reception, Seat, Visit, VisitState};
 use super::hop::{Action, Hop, Reads, To};
+use super::outlier::Sign;
 use super::queue::{LaneId, TimerId};
 use super::slab::NONE;
 use super::sources::name_hash;
@@ -72,6 +73,17 @@ const NO_HANDSHAKE: &str = "upstream_reset_before_response_started{remote_connec
 
 const CLOSED: &str = "upstream_reset_before_response_started{connection_termination}";
 
+impl Try {
+    /// What it tells about the endpoint.
+    fn sign(self) -> Sign {
+        match self {
+            Try::Answered(status, _) => Sign::Status(status),
+            Try::NotConnected(_) | Try::Closed => Sign::Broken,
+            Try::TimedOut => Sign::Late,
+        }
+    }
+}
+
 /// Network delays are drawn by try and direction.
 const BACK: u64 = 1 << 32;
 
@@ -101,6 +113,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
             retries_left: 0,
             reached: ReachedId::NOWHERE,
             busy: NONE,
+            member: Member::NOWHERE,
+            seat: Seat::None,
+            retrying: false,
             flags: FlagSet::default(),
             caller_timer: TimerId::NONE,
             route_timer: TimerId::NONE,
@@ -199,19 +214,26 @@ impl<R: Recorder> Engine<'_, '_, R> {
             return;
         };
         let frame = &mut self.calls[call];
-        let attempt = frame.tries;
         frame.tries += 1;
         frame.state = CallState::Trying;
         frame.reached = self.atlas.reached(member.pod);
-        let hop = &self.atlas.hops[frame.hop as usize];
-        if let Some(retry) = &hop.retry {
+        frame.member = member;
+        if self.atlas.hops[frame.hop as usize].retry.is_some() {
             // Only a policy asks which endpoints were tried.
             frame.tried.push(member.pod);
-            if let Some(lane) = retry.per_try {
-                frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
-            }
         }
-        let mirrored = attempt == 0 && !hop.mirrors.is_empty();
+        self.board(call);
+    }
+
+    /// A try leaves for the endpoint that it has a connection to.
+    pub(super) fn depart(&mut self, call: u32) {
+        let frame = &mut self.calls[call];
+        let (member, attempt, is_mirror) = (frame.member, frame.tries - 1, frame.caller == Caller::Mirror);
+        let hop = &self.atlas.hops[frame.hop as usize];
+        if let Some(lane) = hop.retry.as_ref().and_then(|retry| retry.per_try).filter(|_| !is_mirror) {
+            frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
+        }
+        let mirrored = attempt == 0 && !is_mirror && !hop.mirrors.is_empty();
         self.travel(call, member, attempt);
         if mirrored {
             self.mirror(call);
@@ -281,6 +303,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 visit: NONE,
                 tries: 1,
                 busy: NONE,
+                seat: Seat::None,
+                retrying: false,
                 caller_timer: TimerId::NONE,
                 route_timer: TimerId::NONE,
                 try_timer: TimerId::NONE,
@@ -300,15 +324,16 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 hop,
                 mirror: true,
             });
-            self.travel(copy, endpoint, 0);
+            self.calls[copy].member = endpoint;
+            self.board(copy);
         }
     }
 
     /// Picks an endpoint; on retries, up to so often anew to avoid those that were tried.
     fn pick_endpoint(&mut self, call: u32) -> Option<Member> {
+        let target = self.usable(call)?;
         let frame = &self.calls[call];
         let hop = &self.atlas.hops[frame.hop as usize];
-        let To::Target(target) = hop.leg(frame.leg)?.to else { return None };
         let target = &self.atlas.targets[target as usize];
         if let ([member], false) = (target.members.as_slice(), target.policy == Policy::RoundRobin) {
             return Some(*member);
@@ -389,7 +414,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// A try has ended: it is retried, or it was the last.
     fn after_try(&mut self, call: u32, ended: Try) {
-        self.stop_try(call);
+        self.learn(call, ended.sign());
+        self.stop_try(call, matches!(ended, Try::Answered(..)));
+        self.end_retry(call);
         let frame = &self.calls[call];
         let retry = self.atlas.hops[frame.hop as usize].retry.as_ref();
         let is_retriable = retry.is_some_and(|retry| match ended {
@@ -398,12 +425,14 @@ impl<R: Recorder> Engine<'_, '_, R> {
             Try::Closed => retry.on_reset(),
             Try::TimedOut => retry.on_reset(),
         });
-        if is_retriable && frame.retries_left > 0 {
-            self.back_off(call);
-            return;
-        }
-        if is_retriable {
-            self.raise(call, Flag::RetryLimitExceeded);
+        match (is_retriable, frame.retries_left) {
+            (false, _) => {}
+            (true, 0) => self.raise(call, Flag::RetryLimitExceeded),
+            (true, _) if self.may_retry(call) => {
+                self.back_off(call);
+                return;
+            }
+            (true, _) => self.raise(call, Flag::UpstreamOverflow),
         }
         match ended {
             Try::Answered(status, labels) => self.finish_with(call, status, labels, "via_upstream"),
@@ -452,6 +481,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
     pub(super) fn route_timeout(&mut self, call: u32) {
         self.calls[call].route_timer = TimerId::NONE;
         self.timed_out(call, TimeoutKind::Route);
+        if self.calls[call].visit != NONE {
+            self.learn(call, Sign::Late);
+        }
         self.abandon(call);
         self.raise(call, Flag::UpstreamTimeout);
         self.finish(call, 504, "response_timeout");
@@ -496,12 +528,13 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    fn finish(&mut self, call: u32, status: u16, details: &'static str) {
+    pub(super) fn finish(&mut self, call: u32, status: u16, details: &'static str) {
         self.finish_with(call, status, Labels::default(), details);
     }
 
     fn finish_with(&mut self, call: u32, status: u16, labels: Labels, details: &'static str) {
-        self.stop_try(call);
+        self.stop_try(call, false);
+        self.end_retry(call);
         let Call { caller_timer, route_timer, caller, request, began, flags, source, hop, leg, reached, state, .. } =
             self.calls[call];
         self.queue.cancel(caller_timer);
@@ -553,8 +586,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    /// The timer of a try or of a fault delay, and the endpoint that was busy with it.
-    fn stop_try(&mut self, call: u32) {
+    /// The timer of a try or of a fault delay, the connection, and the endpoint that was busy with it.
+    fn stop_try(&mut self, call: u32, reusable: bool) {
+        self.unboard(call, reusable);
         let frame = &mut self.calls[call];
         let timer = std::mem::replace(&mut frame.try_timer, TimerId::NONE);
         self.queue.cancel(timer);
@@ -570,12 +604,12 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    fn raise(&mut self, call: u32, flag: Flag) {
+    pub(super) fn raise(&mut self, call: u32, flag: Flag) {
         let frame = &mut self.calls[call];
         frame.flags = frame.flags.with(flag);
     }
 
-    fn reads(&self, call: u32) -> Reads {
+    pub(super) fn reads(&self, call: u32) -> Reads {
         self.atlas.hops[self.calls[call].hop as usize].reads
     }
 
@@ -584,7 +618,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 }
 
-fn slot<T: Default>(table: &mut Vec<Vec<T>>, row: u32, column: u32) -> &mut T {
+/// The place in a table, which grows as needed.
+pub(super) fn slot<T: Default>(table: &mut Vec<Vec<T>>, row: u32, column: u32) -> &mut T {
     let (row, column) = (row as usize, column as usize);
     if table.len() <= row {
         table.resize_with(row + 1, Vec::new);

@@ -11,6 +11,7 @@ use super::call::Ended;
 use super::control::{Control, Progress};
 use super::event::{Event, INDEX_MAX};
 use super::frame::{Call, Visit};
+use super::link::Link;
 use super::plan::Plan;
 use super::queue::Queue;
 use super::script::Delay;
@@ -81,6 +82,8 @@ pub(super) struct Engine<'p, 'r, R> {
     pub(super) places: Vec<Place>,
     /// Balancers by pod and cluster.
     pub(super) balancers: Vec<Vec<Option<Balancer>>>,
+    /// Connection pools and outlier detectors by pod and cluster.
+    pub(super) links: Vec<Vec<Link>>,
     pub(super) hops: ByShape,
     pub(super) scripts: ByShape,
     pub(super) ended: VecDeque<Ended>,
@@ -116,6 +119,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             seats: Vec::new(),
             places: Vec::new(),
             balancers: Vec::new(),
+            links: Vec::new(),
             hops: ByShape::default(),
             scripts: ByShape::default(),
             ended: VecDeque::new(),

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::balance::Member;
 use super::queue::TimerId;
 use crate::draw::Draw;
 use crate::mesh::cluster::TlsMode;
@@ -45,6 +46,17 @@ pub(super) enum CallState {
     Over,
 }
 
+/// What a call holds of its connection pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// Nothing.
+    None,
+    /// A place in the queue.
+    Waiting,
+    /// A connection.
+    Taken,
+}
+
 /// A call at the caller's proxy, from sending to its end. All tries of the proxy are one call; each
 /// attempt of the application is a call of its own.
 #[derive(Debug, Clone)]
@@ -68,6 +80,12 @@ pub(super) struct Call {
     pub(super) reached: ReachedId,
     /// The endpoint that is counted as busy for it.
     pub(super) busy: u32,
+    /// The endpoint of the current try.
+    pub(super) member: Member,
+    /// What it holds of a connection pool.
+    pub(super) seat: Seat,
+    /// Whether it counts as a retry towards the limit.
+    pub(super) retrying: bool,
     pub(super) flags: FlagSet,
     pub(super) caller_timer: TimerId,
     pub(super) route_timer: TimerId,

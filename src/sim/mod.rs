@@ -10,6 +10,7 @@
 //! | `event`, `queue`, `heap`, `slab` | what is due, and frames in flight |
 //! | `engine`, `stage`, `source` | the loop; changes of the mesh; clients |
 //! | `call`, `retry`, `balance` | a call at the caller's proxy, phase by phase |
+//! | `link`, `pool`, `outlier`, `priority` | what a proxy remembers of a cluster: connections, bad endpoints |
 //! | `visit`, `script` | a request at a pod, and what its application does |
 //! | `atlas`, `way`, `hop`, `shape`, `endpoints` | what is worked out once and remembered |
 //! | `run` | from a plan to a report |
@@ -24,9 +25,13 @@ mod event;
 mod frame;
 mod heap;
 mod hop;
+mod link;
 mod not_modelled;
+mod outlier;
 mod plan;
+mod pool;
 mod population;
+mod priority;
 pub mod queue;
 mod retry;
 mod run;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::population::Population;
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
-use crate::mesh::cluster::{Balancer, Cluster, Limits};
+use crate::mesh::cluster::{Balancer, Cluster};
 use crate::mesh::route::Action;
 use crate::mesh::{Mesh, Origin};
 use crate::source::Span;
@@ -16,8 +16,6 @@ struct Gap {
     instead: &'static str,
 }
 
-const LIMITS: Gap = Gap { what: "limits of a connection pool", instead: "no request is refused or queued by them" };
-const OUTLIER: Gap = Gap { what: "ejections by outlier detection", instead: "no endpoint is ejected" };
 const HASH: Gap = Gap { what: "consistent-hash balancers", instead: "endpoints are picked at random" };
 const LOCALITY: Gap =
     Gap { what: "weights of localities", instead: "all healthy endpoints of the highest priority are used alike" };
@@ -54,13 +52,8 @@ fn clusters(mesh: &Mesh, say: &mut Say<'_>) {
 }
 
 fn gaps(cluster: &Cluster, default_limit: u32) -> impl Iterator<Item = Gap> {
-    let Limits { connections_max, pending_max, requests_max, retries_max } = cluster.limits;
-    let limited = [connections_max, pending_max, requests_max, retries_max].into_iter().any(|limit| limit != default_limit)
-        || cluster.connection.requests_per_connection_max > 1;
     let hashes = matches!(cluster.balancer, Balancer::RingHash { .. } | Balancer::Maglev { .. });
     [
-        (limited, LIMITS),
-        (cluster.outlier.is_some(), OUTLIER),
         (hashes, HASH),
         (cluster.locality_weighted && cluster.localities.len() > 1, LOCALITY),
         (cluster.warm_up.is_some(), WARM_UP),
