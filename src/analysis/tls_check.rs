@@ -98,12 +98,10 @@ fn client(tls: &UpstreamTls, names_own_certificates: bool) -> &'static str {
 
 /// Client and servers must have a protocol in common, all of the servers.
 fn status(servers: &[ServerTls], client: &str) -> &'static str {
-    let suits = |server: &ServerTls| {
-        matches!(
-            (client, server),
-            ("mTLS" | "custom mTLS", ServerTls::Permissive | ServerTls::Strict)
-                | ("HTTP", ServerTls::Permissive | ServerTls::Disable)
-        )
+    let suits = |server: &ServerTls| match client {
+        "mTLS" | "custom mTLS" => *server != ServerTls::Disable,
+        "HTTP" => *server != ServerTls::Strict,
+        _ => false,
     };
     match (client, servers) {
         (_, []) => "-",

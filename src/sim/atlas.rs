@@ -33,13 +33,16 @@ pub(super) struct Atlas<'p> {
     pub(super) hop_of: FxHashMap<(u32, Way, u32), u32>,
     target_of: FxHashMap<(u32, TargetKey), u32>,
     /// What is left of targets without some of their pods.
-    narrowed: FxHashMap<u32, Vec<(Box<[u32]>, Vec<Share>)>>,
+    narrowed: FxHashMap<u32, Vec<Narrowed>>,
     /// Names of clusters, by which balancers keep their state.
     clusters: IndexMap<String, (), rustc_hash::FxBuildHasher>,
     services: FxHashMap<String, CalledId>,
     /// Hosts outside of the mesh, with their application. They are numbered after the pods.
     outside: IndexMap<String, Option<usize>, rustc_hash::FxBuildHasher>,
 }
+
+/// Pods that are ejected, and where requests go meanwhile.
+type Narrowed = (Box<[u32]>, Vec<Share>);
 
 /// Through which configuration a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -45,13 +45,13 @@ type Say<'a> = dyn FnMut(&Gap, Option<&ObjectRef>, Span) + 'a;
 fn clusters(mesh: &Mesh, say: &mut Say<'_>) {
     for cluster in mesh.proxies.iter().flat_map(|proxy| &proxy.clusters) {
         let object = object(mesh, cluster.origin);
-        for gap in gaps(cluster, mesh.profile.default_limit) {
+        for gap in gaps(cluster) {
             say(&gap, object, cluster.origin.span);
         }
     }
 }
 
-fn gaps(cluster: &Cluster, default_limit: u32) -> impl Iterator<Item = Gap> {
+fn gaps(cluster: &Cluster) -> impl Iterator<Item = Gap> {
     let hashes = matches!(cluster.balancer, Balancer::RingHash { .. } | Balancer::Maglev { .. });
     [
         (hashes, HASH),
@@ -76,9 +76,8 @@ fn routes(mesh: &Mesh, say: &mut Say<'_>) {
 
 fn policies(mesh: &Mesh, say: &mut Say<'_>) {
     for object in &mesh.objects {
-        match object.kind.as_str() {
-            "AuthorizationPolicy" => say(&AUTHORIZATION, Some(object), Span::NOWHERE),
-            _ => {}
+        if object.kind == "AuthorizationPolicy" {
+            say(&AUTHORIZATION, Some(object), Span::NOWHERE);
         }
     }
 }

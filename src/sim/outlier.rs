@@ -107,8 +107,9 @@ impl Watch {
             self.hosts.len() - 1
         });
         let (true, Err(place)) = (self.hosts[at].counts(plan, sign), place) else { return false };
-        let allowed = 100 * (self.ejected.len() + 1) <= plan.percent_max as usize * hosts;
-        if !allowed && !(plan.always_one && self.ejected.is_empty()) {
+        let within_percent = 100 * (self.ejected.len() + 1) <= plan.percent_max as usize * hosts;
+        let allowed = within_percent || plan.always_one && self.ejected.is_empty();
+        if !allowed {
             // Another full row of errors is needed.
             self.hosts[at].forget();
             return false;

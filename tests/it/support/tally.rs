@@ -82,18 +82,6 @@ macro_rules! answers {
                 self
             }
 
-            /// With this label.
-            pub(crate) fn label(mut self, label: &str) -> Self {
-                self.keep.label = Some(label.to_owned());
-                self
-            }
-
-            /// With this status.
-            pub(crate) fn status(mut self, status: u16) -> Self {
-                self.keep.status = Some(status);
-                self
-            }
-
             /// With these response flags.
             pub(crate) fn flags(mut self, flags: &str) -> Self {
                 self.keep.flags = Some(flags.to_owned());
@@ -118,38 +106,10 @@ macro_rules! answers {
                 counts
             }
 
-            /// How many answers by time, in milliseconds.
-            pub(crate) fn times_ms(&self) -> BTreeMap<u64, u64> {
-                let mut counts = BTreeMap::new();
-                for outcome in self.outcomes() {
-                    assert_eq!(outcome.latency.count, outcome.count, "every answer has a time");
-                    for (time, count) in &outcome.latency.buckets {
-                        *counts.entry(time.millis()).or_default() += count;
-                    }
-                }
-                counts
-            }
-
-            /// The labels that occur.
-            pub(crate) fn labels(&self) -> BTreeSet<&'r str> {
-                self.outcomes().iter().flat_map(|outcome| outcome.labels.iter().map(String::as_str)).collect()
-            }
-
             /// That there were `count` answers, all of them with this status.
             #[track_caller]
             pub(crate) fn all(&self, count: u64, status: u16) {
                 assert_eq!(self.statuses(), BTreeMap::from([(status, count)]));
-            }
-
-            /// That all took this long, give or take a millisecond.
-            #[track_caller]
-            pub(crate) fn took(&self, time: Duration) {
-                assert!(self.count() > 0, "there are answers");
-                for outcome in self.outcomes() {
-                    let (least, most) = (outcome.latency.min.nanos(), outcome.latency.max.nanos());
-                    let near = |ns: u64| ns.abs_diff(time.nanos()) <= 1_000_000;
-                    assert!(near(least) && near(most), "{least} to {most} ns instead of {time:?}: {outcome:?}");
-                }
             }
         }
     };
@@ -157,6 +117,48 @@ macro_rules! answers {
 
 answers!(Pages);
 answers!(Calls);
+
+impl<'r> Pages<'r> {
+    /// With this label.
+    pub(crate) fn label(mut self, label: &str) -> Self {
+        self.keep.label = Some(label.to_owned());
+        self
+    }
+
+    /// With this status.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.keep.status = Some(status);
+        self
+    }
+
+    /// How many answers by time, in milliseconds.
+    pub(crate) fn times_ms(&self) -> BTreeMap<u64, u64> {
+        let mut counts = BTreeMap::new();
+        for outcome in self.outcomes() {
+            assert_eq!(outcome.latency.count, outcome.count, "every answer has a time");
+            for (time, count) in &outcome.latency.buckets {
+                *counts.entry(time.millis()).or_default() += count;
+            }
+        }
+        counts
+    }
+
+    /// The labels that occur.
+    pub(crate) fn labels(&self) -> BTreeSet<&'r str> {
+        self.outcomes().iter().flat_map(|outcome| outcome.labels.iter().map(String::as_str)).collect()
+    }
+
+    /// That all took this long, give or take a millisecond.
+    #[track_caller]
+    pub(crate) fn took(&self, time: Duration) {
+        assert!(self.count() > 0, "there are answers");
+        for outcome in self.outcomes() {
+            let (least, most) = (outcome.latency.min.nanos(), outcome.latency.max.nanos());
+            let near = |ns: u64| ns.abs_diff(time.nanos()) <= 1_000_000;
+            assert!(near(least) && near(most), "{least} to {most} ns instead of {time:?}: {outcome:?}");
+        }
+    }
+}
 
 impl<'r> Calls<'r> {
     /// By this workload, or a client at its proxy.

@@ -24,9 +24,8 @@ const PRESENTATION_ONLY: &[(&str, &str)] = &[
     ("R31", "summary"),
 ];
 
-/// Letter, number of statements, the statements that are consequences.
-const TUTORIALS: &[(char, u32, std::ops::Range<u32>)] =
-    &[('A', 50, 43..51), ('K', 42, 41..43), ('N', 25, 24..26), ('B', 15, 0..0), ('R', 31, 0..0)];
+/// Letter, number of statements, and how many of them, at the end, are consequences.
+const TUTORIALS: &[(char, u32, u32)] = &[('A', 50, 8), ('K', 42, 2), ('N', 25, 2), ('B', 15, 0), ('R', 31, 0)];
 
 /// Consequences that stand in the row of another statement and have a test of their own.
 const SIDE_TESTS: &[&str] = &["a33d", "a39d", "b14d", "n22d", "r08d", "r17d"];
@@ -45,7 +44,7 @@ fn every_statement_of_the_tutorials_is_a_test_or_presentation_only() {
     let mut times: BTreeMap<String, u32> = BTreeMap::new();
     for (letter, count, consequences) in TUTORIALS {
         for number in 1..=*count {
-            let suffix = if consequences.contains(&number) { "d" } else { "" };
+            let suffix = if number > count - consequences { "d" } else { "" };
             times.insert(format!("{}{number:02}{suffix}", letter.to_ascii_lowercase()), 0);
         }
     }
