@@ -203,7 +203,7 @@ macro_rules! codes {
 }
 
 // MSH00xx reading, MSH01xx schema, MSH02xx validation, MSH03xx references and meaning,
-// MSH04xx scenarios, MSH05xx not modelled.
+// MSH04xx scenarios, MSH05xx not modelled, MSH06xx analysis.
 codes! {
     YamlSyntax "MSH0001" "yaml-syntax" Error ["IST0106"] "A document is not well-formed YAML; it is left out, the others are read.";
     YamlDuplicateKey "MSH0002" "yaml-duplicate-key" Error [] "A mapping has the same key twice; strict clients refuse it, others keep the last.";
@@ -223,15 +223,17 @@ codes! {
     SchemaRule "MSH0110" "schema-rule" Error ["IST0106"] "The API server's schema refuses the value.";
     RejectedObject "MSH0201" "rejected-object" Error ["IST0106"] "Istio's admission webhook refuses the object, so it is no part of the mesh.";
     AdmissionWarning "MSH0202" "admission-warning" Warning ["IST0133"] "Istio's admission webhook accepts the object with a warning.";
+    RedundantRule "MSH0203" "redundant-rule" Warning ["IST0130"] "A rule that istiod's webhook knows to be unused.";
+    RedundantMatch "MSH0204" "redundant-match" Note ["IST0131"] "A match that istiod's webhook knows to be unused.";
     UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] "A route names a subset that no DestinationRule defines.";
     UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] "A route names a host that is not in the registry.";
-    UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101"] "A VirtualService names a Gateway that does not exist.";
+    UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101", "IST0132"] "A VirtualService names a Gateway that does not exist.";
     UndefinedPort "MSH0304" "undefined-port" Error ["IST0101"] "A route names a port that the destination does not have.";
-    EmptySubset "MSH0305" "empty-subset" Warning [] "A subset selects no endpoint.";
+    EmptySubset "MSH0305" "empty-subset" Warning ["IST0173"] "A subset selects no endpoint.";
     ConflictingHost "MSH0306" "conflicting-host" Warning ["IST0109"] "Several VirtualServices claim one host in the mesh; only one of them is used.";
     UnreachableRule "MSH0307" "unreachable-rule" Warning ["IST0130"] "A rule that no request can reach.";
     UnselectedGateway "MSH0308" "unselected-gateway" Error ["IST0101"] "A Gateway selects no workload.";
-    ConflictingServer "MSH0309" "conflicting-server" Warning [] "A server of a Gateway cannot stand beside an older one on its port; it is left out.";
+    ConflictingServer "MSH0309" "conflicting-server" Warning ["IST0145"] "A server of a Gateway cannot stand beside an older one on its port; it is left out.";
     InvalidBackEnd "MSH0310" "invalid-back-end" Error [] "A Gateway API route has a back end or filter that Istio does not take; the whole route is left out.";
     RefusedListener "MSH0311" "refused-listener" Error [] "The proxy refuses to load a listener because two of its filter chains match the same connections.";
     ReservedName "MSH0312" "reserved-name" Error [] "An object has a name that means something else in rules.";
@@ -240,13 +242,78 @@ codes! {
     ConflictingService "MSH0331" "conflicting-service" Warning [] "Several services claim one host; each client uses only one of them.";
     ServiceWithoutPods "MSH0332" "service-without-pods" Warning [] "The selector of a Service matches no pod of the input.";
     UnknownTargetPort "MSH0333" "unknown-target-port" Warning [] "A Service names a target port that no container of its pods declares.";
-    RuleWithoutHost "MSH0334" "rule-without-host" Note [] "A DestinationRule is for a host that is not in the registry; it has no effect.";
+    RuleWithoutHost "MSH0334" "rule-without-host" Note ["IST0174"] "A DestinationRule is for a host that is not in the registry; it has no effect.";
     DuplicateSubset "MSH0335" "duplicate-subset" Warning [] "Several DestinationRules for one host define the same subset; only the oldest counts.";
     IgnoredCredential "MSH0336" "ignored-credential" Warning [] "A DestinationRule names a secret that sidecars may not read, so they send plaintext.";
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
     ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";
     NotModelled "MSH0501" "not-modelled" Warning [] "A field or object that the mesh honours and this program does not; the result may differ.";
+    UnknownDelegate "MSH0601" "unknown-delegate" Error [] "A rule delegates to a VirtualService that does not exist.";
+    HostNotOnGateway "MSH0602" "host-not-on-gateway" Warning ["IST0132"] "No server of a Gateway is for the hosts of a VirtualService bound to it.";
+    InternalGateway "MSH0603" "internal-gateway" Warning ["IST0165"] "A VirtualService names a Gateway that Istio makes for itself.";
+    UnknownSecret "MSH0604" "unknown-secret" Error ["IST0101"] "A Gateway names a Secret that does not exist where its pods are.";
+    InvalidCredential "MSH0605" "invalid-credential" Error ["IST0161"] "A Gateway's Secret holds no certificate.";
+    UnknownNamespace "MSH0606" "unknown-namespace" Error ["IST0101"] "A policy names a namespace that does not exist.";
+    UnmatchedSelector "MSH0607" "unmatched-selector" Error ["IST0101"] "A selector finds no pod.";
+    UnmatchedPolicy "MSH0608" "unmatched-policy" Warning ["IST0127"] "A policy's selector finds no pod.";
+    UnstatedPort "MSH0609" "unstated-port" Warning ["IST0112"] "A destination names none of its service's ports.";
+    UnexposedServer "MSH0610" "unexposed-server" Warning ["IST0162"] "A Gateway has a server on a port that no Service of its pods has.";
+    ConflictingSidecars "MSH0611" "conflicting-sidecars" Error ["IST0110"] "Several Sidecars select the same pods.";
+    SeveralDefaultSidecars "MSH0612" "several-default-sidecars" Error ["IST0111"] "A namespace has several Sidecars without selector.";
+    SharedCertificate "MSH0613" "shared-certificate" Warning ["IST0138"] "Several Gateways of the same pods have one certificate.";
+    ConflictingTelemetries "MSH0614" "conflicting-telemetries" Error ["IST0159"] "Several Telemetries select the same pods.";
+    SeveralDefaultTelemetries "MSH0615" "several-default-telemetries" Error ["IST0160"] "A namespace has several Telemetries without selector.";
+    ConflictingProtocol "MSH0616" "conflicting-protocol" Warning ["IST0177"] "ServiceEntries give one port of one host different protocols.";
+    UnclearPortName "MSH0617" "unclear-port-name" Note ["IST0118"] "The name of a port does not say its protocol.";
+    ExternalNamePort "MSH0618" "external-name-port" Warning ["IST0150"] "A port of an ExternalName service is named for TCP.";
+    UnaddressedPort "MSH0619" "unaddressed-port" Warning ["IST0134"] "A TCP port of a ServiceEntry has no address.";
+    ConflictingTransport "MSH0620" "conflicting-transport" Warning ["IST0116"] "Services of one Deployment give one port different transport protocols.";
+    ConflictingTarget "MSH0621" "conflicting-target" Warning ["IST0137"] "Services of one Deployment give one target port different numbers.";
+    UnverifiedServer "MSH0622" "unverified-server" Warning ["IST0128"] "TLS towards a host does not say who vouches for the server.";
+    UnverifiedServerPort "MSH0623" "unverified-server-port" Warning ["IST0129"] "TLS towards a port does not say who vouches for the server.";
+    BypassedRules "MSH0624" "bypassed-rules" Warning ["IST0140"] "A gateway does not apply the rules of the host that it sends to.";
+    Deprecated "MSH0625" "deprecated" Warning ["IST0002"] "A field is deprecated.";
+    NamespaceNotInjected "MSH0626" "namespace-not-injected" Note ["IST0102"] "A namespace does not ask for sidecars.";
+    InjectedByDefault "MSH0627" "injected-by-default" Note ["IST0148"] "A namespace gets sidecars because this Istio injects by default.";
+    SeveralInjectionLabels "MSH0628" "several-injection-labels" Warning ["IST0123"] "A namespace has two labels about injection.";
+    PodWithoutProxy "MSH0629" "pod-without-proxy" Warning ["IST0103"] "A pod has no sidecar although its namespace asks for one.";
+    DifferentProxyImage "MSH0630" "different-proxy-image" Warning ["IST0158"] "Pods have another proxy than is injected now.";
+    AutoImageNotInjected "MSH0631" "auto-image-not-injected" Warning ["IST0146"] "A proxy's image is left to an injector that does not take its pods.";
+    AutoImagePod "MSH0632" "auto-image-pod" Error ["IST0147"] "A pod's proxy was never injected.";
+    ProxyUser "MSH0633" "proxy-user" Warning ["IST0144"] "An application runs as the proxy's user.";
+    UnknownAnnotation "MSH0634" "unknown-annotation" Warning ["IST0108"] "Istio has no such annotation.";
+    MisplacedAnnotation "MSH0635" "misplaced-annotation" Warning ["IST0107"] "An annotation has no effect on this kind of object.";
+    InvalidAnnotation "MSH0636" "invalid-annotation" Warning ["IST0125"] "The value of an annotation is wrong.";
+    DeprecatedAnnotation "MSH0637" "deprecated-annotation" Note ["IST0135"] "An annotation is deprecated.";
+    IneffectiveSelector "MSH0638" "ineffective-selector" Warning ["IST0166"] "A selector means pods that policies are attached to otherwise.";
+    NoTelemetryProvider "MSH0639" "no-telemetry-provider" Warning ["IST0157"] "A Telemetry names no provider.";
+    UncheckedClaim "MSH0640" "unchecked-claim" Error ["IST0149"] "A rule asks for a claim of a token that nobody checks.";
+    RelativePatch "MSH0641" "relative-patch" Warning ["IST0151"] "A patch depends on what other EnvoyFilters did before.";
+    MisusedReplace "MSH0642" "misused-replace" Error ["IST0152"] "REPLACE has no effect where it is.";
+    MisusedAdd "MSH0643" "misused-add" Error ["IST0153"] "ADD has no effect where it is.";
+    MisusedRemove "MSH0644" "misused-remove" Error ["IST0154"] "REMOVE has no effect where it is.";
+    RelativePatchOfVersion "MSH0645" "relative-patch-of-version" Warning ["IST0155"] "A patch depends on what other EnvoyFilters did before, and on the proxy's release.";
+    InvalidWebhook "MSH0646" "invalid-webhook" Error ["IST0139"] "A webhook's Service does not exist.";
+    InvalidControlPlaneAddress "MSH0647" "invalid-control-plane-address" Warning ["IST0163"] "A webhook has no usable address of the control plane.";
+    ControlPlaneIp "MSH0648" "control-plane-ip" Note ["IST0164"] "A webhook names the control plane by address.";
+    UnrestrictedJwks "MSH0649" "unrestricted-jwks" Warning ["IST0175"] "istiod fetches keys from any address.";
+    OldGatewayApi "MSH0650" "old-gateway-api" Warning ["IST0176"] "A definition of the Gateway API is too old.";
+    NegativeCondition "MSH0651" "negative-condition" Warning ["IST0171"] "The cluster says that something is wrong with an object.";
+    CoveredMatch "MSH0660" "covered-match" Warning [] "An earlier match takes every request from this one.";
+    UnknownRuleHost "MSH0661" "unknown-rule-host" Warning [] "A rule is for a host that no service has.";
+    RulesWithoutHttp "MSH0662" "rules-without-http" Warning [] "HTTP rules are for a service without HTTP ports.";
+    PlaintextToStrict "MSH0663" "plaintext-to-strict" Error [] "Clients send plaintext to servers that take mutual TLS only.";
+    UnknownExportTarget "MSH0664" "unknown-export-target" Warning [] "An object is exported to a namespace that does not exist.";
+    NeverMatchingMethod "MSH0665" "never-matching-method" Warning [] "A policy names a method in lower case.";
+    UnusedPortException "MSH0666" "unused-port-exception" Warning [] "A policy has an exception for a port that its workloads do not have.";
+    UnknownPrincipal "MSH0667" "unknown-principal" Note [] "A policy names a service account that runs nothing.";
+    UnattachedRoute "MSH0668" "unattached-route" Warning [] "A route of the Gateway API does not fit its parent.";
+    RepeatedRouteMatch "MSH0669" "repeated-route-match" Warning [] "An older route has the same match for the same hostname.";
+    UnknownBackEnd "MSH0670" "unknown-back-end" Warning [] "A route of the Gateway API names a back end that it cannot use.";
+    WeightlessRule "MSH0671" "weightless-rule" Warning [] "All back ends of a rule have weight 0.";
+    UnmetPort "MSH0672" "unmet-port" Warning [] "A match is for a port that none of the rule's hosts has.";
+    EmptyAbort "MSH0673" "empty-abort" Warning [] "A fault aborts requests with no status, which does nothing.";
 }
 
 #[cfg(test)]

@@ -1,5 +1,47 @@
-//! What can be known without running anything.
+//! What can be known without running: the findings of `istioctl analyze`, and more, on the objects
+//! as they were written.
+//!
+//! [`analyze`] runs every analyzer of one table. An analyzer is a small function; those about one
+//! subject stand in one file:
+//!
+//! | file | about |
+//! |---|---|
+//! | `conflicts` | objects that claim the same thing |
+//! | `destinations` | where rules send requests |
+//! | `destination_rules` | TLS towards hosts |
+//! | `gateways` | Gateways, and the VirtualServices bound to them |
+//! | `services` | Services and ServiceEntries |
+//! | `injection` | which pods are in the mesh |
+//! | `annotations` | Istio's annotations |
+//! | `policies` | authorization, authentication, telemetry |
+//! | `envoy_filters` | patches of proxies |
+//! | `control_plane` | webhooks, istiod, versions of APIs |
+//! | `gateway_api` | Gateways and routes of the Gateway API |
+//! | `reachability` | matches that an earlier one takes everything from |
+//!
+//! Beside it, [`tls_check`] tells for each pair of workloads what their connections are.
+//!
+//! Analyzers look at all objects, also at those that the admission webhook refuses: a reference into
+//! nothing is wrong whatever else is. What compiling found already is not said twice.
 
+mod analyzers;
+mod annotations;
+mod conflicts;
+mod control_plane;
+mod destination_rules;
+mod destinations;
+mod envoy_filters;
+mod gateway_api;
+mod gateways;
+mod injection;
+mod input;
+mod policies;
+mod reachability;
+mod services;
+mod suppression;
+#[cfg(test)]
+mod testing;
 mod tls_check;
 
+pub use analyzers::analyze;
 pub use tls_check::{TlsCheckRow, tls_check};

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use meshsim::analysis;
 use meshsim::diagnostic::{self, Severity};
 use meshsim::mesh::{self, CompileOptions};
 use meshsim::report;
@@ -40,8 +41,9 @@ pub(crate) fn run(args: &CheckArgs, cx: &mut Context) -> Outcome {
     let loaded = args.input.load(&args.paths, cx)?;
     cx.detail(&format!("{} objects in {} files", loaded.objects.items.len(), loaded.sources.iter().count()));
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
-    let (_, meaning) = mesh::compile(&loaded.objects, &options);
-    let mut findings = diagnostic::without_repeats([loaded.diagnostics, meaning].concat());
+    let (compiled, meaning) = mesh::compile(&loaded.objects, &options);
+    let all = analysis::analyze(&loaded.objects, &compiled, [loaded.diagnostics, meaning].concat());
+    let mut findings = diagnostic::without_repeats(all);
     report::order(&mut findings);
     let text = match args.output {
         Format::Full => report::findings(&loaded.sources, &findings, cx.color()),

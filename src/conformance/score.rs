@@ -7,9 +7,10 @@ use super::answer::{Answer, answer};
 use super::case::{Case, CaseRequest};
 use super::difference::{Difference, first, first_in_sets};
 use super::policy::effective_policy;
+use crate::analysis;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::{Mesh, admission};
-use crate::resource::Objects;
+use crate::resource::{Body, Objects};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -144,7 +145,10 @@ pub fn run(case: &Case, aspects: &[Aspect]) -> Score {
             Aspect::Requests => requests(case, &mesh, &mut score),
             Aspect::Policies => policies(case, &mesh, &mut score),
             Aspect::Verdicts => verdicts(case, &objects, &findings, &mut score),
-            Aspect::Findings => analyzer_findings(case, &findings, &mut score),
+            Aspect::Findings => {
+                let all = analysis::analyze(&objects, &mesh, findings.clone());
+                analyzer_findings(case, &objects, &all, &mut score);
+            }
         }
     }
     score
@@ -278,15 +282,30 @@ fn names(found: Option<&ObjectRef>, wanted: &str) -> bool {
     }
 }
 
-fn analyzer_findings(case: &Case, findings: &[Diagnostic], score: &mut Score) {
+fn analyzer_findings(case: &Case, objects: &Objects, findings: &[Diagnostic], score: &mut Score) {
     if case.tags.iter().any(|tag| tag == "false-alarm") {
         return;
     }
     let key = if case.expect["istio_analyzers"].is_array() { "istio_analyzers" } else { "istioctl_analyze" };
     for entry in case.expect[key].as_array().map_or(&[][..], Vec::as_slice) {
         let (code, object) = (entry["code"].as_str().unwrap_or_default(), entry["object"].as_str().unwrap_or_default());
+        let object = &maker(objects, object).unwrap_or_else(|| object.to_owned());
         let matched = findings.iter().any(|f| f.code.ist().contains(&code) && names(f.object.as_ref(), object));
         let difference = (!matched).then(|| Difference::new(code, Some(&entry["object"]), None));
         score.count(case, Aspect::Findings, object, difference);
     }
+}
+
+/// The Deployment whose pod a record names although the configuration does not hold it: where a
+/// cluster ran, it made pods, called `DEPLOYMENT-HASH-SUFFIX`.
+fn maker(objects: &Objects, object: &str) -> Option<String> {
+    let (namespace, pod) = object.strip_prefix("Pod/")?.split_once('/')?;
+    if objects.items.iter().any(|own| names(Some(&own.reference()), object)) {
+        return None;
+    }
+    let (name, _) = pod.rsplit_once('-')?.0.rsplit_once('-')?;
+    let is_maker = |own: &&crate::resource::Object| {
+        matches!(own.body, Body::Deployment(_)) && own.namespace == namespace && own.name == name
+    };
+    objects.items.iter().find(is_maker).map(|own| format!("Deployment/{}/{}", own.namespace, own.name))
 }

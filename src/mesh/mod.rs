@@ -9,6 +9,7 @@
 pub mod admission;
 pub mod cluster;
 mod compile;
+pub mod coverage;
 pub mod host;
 mod ids;
 pub mod pattern;

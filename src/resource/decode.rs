@@ -301,8 +301,12 @@ fn object(
             cx.field("spec", |cx| (row.decode)(node.get("spec").unwrap_or(&empty), cx))?
         }
     };
-    Some(Object { api_version: api_version.to_owned(), name: name.to_owned(), namespace, meta, body, span: node.span })
+    let status = node.get("status").filter(|_| kinds::group(api_version) == GATEWAY_API).cloned();
+    Some(Object { api_version: api_version.to_owned(), name: name.to_owned(), namespace, meta, body, status, span: node.span })
 }
+
+/// The group whose objects' status says what is wrong with them.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 const SPEC_OBJECT_KEYS: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
 

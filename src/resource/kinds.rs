@@ -93,6 +93,10 @@ kinds! {
     GrpcRoute(gateway_api::GrpcRouteSpec) "GRPCRoute" "gateway.networking.k8s.io/v1 gateway.networking.k8s.io/v1alpha2" Namespaced Spec;
     TcpRoute(gateway_api::L4RouteSpec) "TCPRoute" "gateway.networking.k8s.io/v1 gateway.networking.k8s.io/v1alpha2" Namespaced Spec;
     TlsRoute(gateway_api::L4RouteSpec) "TLSRoute" "gateway.networking.k8s.io/v1 gateway.networking.k8s.io/v1alpha3 gateway.networking.k8s.io/v1alpha2" Namespaced Spec;
+    Telemetry(kubernetes::MetadataOnly) "Telemetry" "telemetry.istio.io/v1 telemetry.istio.io/v1alpha1" Namespaced Document;
+    MutatingWebhook(kubernetes::MetadataOnly) "MutatingWebhookConfiguration" "admissionregistration.k8s.io/v1" Cluster Document;
+    ValidatingWebhook(kubernetes::MetadataOnly) "ValidatingWebhookConfiguration" "admissionregistration.k8s.io/v1" Cluster Document;
+    CustomResourceDefinition(kubernetes::MetadataOnly) "CustomResourceDefinition" "apiextensions.k8s.io/v1" Cluster Document;
     ReferenceGrant(gateway_api::ReferenceGrant) "ReferenceGrant" "gateway.networking.k8s.io/v1 gateway.networking.k8s.io/v1beta1 gateway.networking.k8s.io/v1alpha2" Namespaced Spec;
 }
 

@@ -68,8 +68,10 @@ crate::record! {
         pub hostname: Option<Spanned<String>> = "hostname",
         /// The subdomain of its DNS name.
         pub subdomain: Option<Spanned<String>> = "subdomain",
+        /// User, group and so on of all containers.
+        pub security_context: Option<Node> = "securityContext",
     }
-    irrelevant "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostPID hostUsers imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates securityContext setHostnameAsFQDN shareProcessNamespace terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes hostnameOverride workloadRef";
+    irrelevant "activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks ephemeralContainers hostAliases hostIPC hostPID hostUsers imagePullSecrets nodeSelector os overhead preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy runtimeClassName schedulerName schedulingGates setHostnameAsFQDN shareProcessNamespace terminationGracePeriodSeconds tolerations topologySpreadConstraints volumes hostnameOverride workloadRef";
 
     /// A container of a pod.
     pub struct Container {
@@ -81,8 +83,10 @@ crate::record! {
         pub ports: Vec<ContainerPort> = "ports",
         /// Environment.
         pub env: Vec<EnvVar> = "env",
+        /// User, group and so on.
+        pub security_context: Option<Node> = "securityContext",
     }
-    irrelevant "args command envFrom imagePullPolicy lifecycle livenessProbe readinessProbe resizePolicy resources restartPolicy restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy tty volumeDevices volumeMounts workingDir";
+    irrelevant "args command envFrom imagePullPolicy lifecycle livenessProbe readinessProbe resizePolicy resources restartPolicy restartPolicyRules startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy tty volumeDevices volumeMounts workingDir";
 
     /// A port that a container declares.
     pub struct ContainerPort {
@@ -255,6 +259,12 @@ crate::record! {
     pub struct MetadataOnly {
         /// The object's `spec`, kept as it is.
         pub spec: Option<Node> = "spec",
+        /// A Secret's values in base64.
+        pub data: Option<Node> = "data",
+        /// A Secret's values as text.
+        pub string_data: Option<Node> = "stringData",
+        /// The webhooks of a webhook configuration.
+        pub webhooks: Vec<Node> = "webhooks",
     }
-    irrelevant "apiVersion kind metadata status data type secrets imagePullSecrets automountServiceAccountToken stringData immutable";
+    irrelevant "apiVersion kind metadata status type secrets imagePullSecrets automountServiceAccountToken immutable";
 }

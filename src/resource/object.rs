@@ -4,6 +4,7 @@ use super::kinds::Body;
 use super::meta::ObjectMeta;
 use crate::diagnostic::ObjectRef;
 use crate::source::Span;
+use crate::yaml::Node;
 
 /// One object.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Object {
     pub meta: ObjectMeta,
     /// What it is.
     pub body: Body,
+    /// What the cluster says about an object of the Gateway API; absent in manifests.
+    pub status: Option<Node>,
     /// Where the document stands.
     pub span: Span,
 }

@@ -57,6 +57,28 @@ fn every_cluster_has_the_settings_it_really_had() {
 }
 
 #[test]
+fn every_finding_of_istioctl_is_one_of_ours_on_the_same_object() {
+    let score = score(&[Aspect::Findings]);
+    assert_perfect(&score);
+    assert_eq!(score.total(Aspect::Findings).total, 680);
+}
+
+#[test]
+fn known_false_alarms_of_istioctl_are_none_of_ours() {
+    let mut alarms = 0;
+    for case in cases().iter().filter(|case| case.tags.iter().any(|tag| tag == "false-alarm")) {
+        let (objects, mesh, found) = case.compiled();
+        let ours = meshsim::analysis::analyze(&objects, &mesh, found);
+        for alarm in case.expect["istio_analyzers"].as_array().expect("a list of findings") {
+            let code = alarm["code"].as_str().expect("findings have codes");
+            assert!(!ours.iter().any(|finding| finding.code.ist().contains(&code)), "{} {code}", case.name);
+            alarms += 1;
+        }
+    }
+    assert_eq!(alarms, 2);
+}
+
+#[test]
 fn nothing_in_any_case_makes_the_runner_stumble() {
     let score = score(&Aspect::ALL);
     assert!(score.total(Aspect::Verdicts).total > 900 && score.total(Aspect::Findings).total > 600);

@@ -15,6 +15,7 @@ mod redundancy;
 mod review;
 mod service_entry;
 mod sidecar;
+mod telemetry;
 mod traffic_policy;
 mod verdict;
 mod virtual_service;

@@ -2,6 +2,7 @@
 //! warning. It knows three cases only; reachability analysis knows them all.
 
 use super::review::Review;
+use crate::mesh::coverage;
 use crate::resource::networking::{
     HttpMatchRequest, HttpRoute, L4MatchAttributes, StringMatch, TlsMatchAttributes, VirtualService,
 };
@@ -29,7 +30,7 @@ fn blocks(rules: &[(Span, Vec<(Span, String)>)], review: &mut Review<'_>) {
     for (span, matches) in rules {
         if matches.is_empty() {
             if open_rule {
-                review.warn(*span, "the rule is never used: only the last rule can have no matches");
+                review.redundant_rule(*span, "the rule is never used: only the last rule can have no matches");
             }
             open_rule = true;
             continue;
@@ -37,17 +38,17 @@ fn blocks(rules: &[(Span, Vec<(Span, String)>)], review: &mut Review<'_>) {
         let mut repeated = 0;
         for (block, key) in matches {
             if open_rule {
-                review.warn(*block, "the rule is never used: a rule without matches stands before it");
+                review.redundant_rule(*block, "the rule is never used: a rule without matches stands before it");
             }
             if seen.contains(&key.as_str()) {
                 repeated += 1;
-                review.warn(*block, "the match is never used: an earlier one is the same");
+                review.redundant_match(*block, "the match is never used: an earlier one is the same");
             } else {
                 seen.push(key);
             }
         }
         if repeated == matches.len() {
-            review.warn(*span, "the rule is never used: all of its matches stand in earlier rules");
+            review.redundant_rule(*span, "the rule is never used: all of its matches stand in earlier rules");
         }
     }
 }
@@ -69,8 +70,11 @@ fn prefixes(rules: &[HttpRoute], review: &mut Review<'_>) {
         .collect();
     for (index, later) in all.iter().enumerate() {
         if let Some(earlier) = all[..index].iter().find(|earlier| covers(earlier, later)) {
-            let why = format!("the match is never used: the prefix `{}` before it covers `{}`", earlier.prefix, later.prefix);
-            review.warn(later.block.span, why);
+            let pair = format!("the prefix `{}` before it covers `{}`", earlier.prefix, later.prefix);
+            match coverage::covers(earlier.block, later.block) {
+                true => review.redundant_match(later.block.span, format!("the match is never used: {pair}")),
+                false => review.warn(later.block.span, format!("istiod wrongly warns that {pair}; the match is alive")),
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The review of one object, and of all of them.
 
-use super::{authorization, destination_rule, envoy_filter, gateway, policies, service_entry, sidecar, virtual_service};
+use super::{
+    authorization, destination_rule, envoy_filter, gateway, policies, service_entry, sidecar, telemetry, virtual_service,
+};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::mesh::profile::Profile;
 use crate::resource::{Body, Object, Objects};
@@ -34,6 +36,16 @@ impl Review<'_> {
         if !self.errors_only {
             self.report(Code::AdmissionWarning, span, why);
         }
+    }
+
+    /// The object is accepted with the warning that a rule is never used.
+    pub(super) fn redundant_rule(&mut self, span: Span, why: impl Into<String>) {
+        self.report(Code::RedundantRule, span, why);
+    }
+
+    /// The object is accepted with the warning that a match is never used.
+    pub(super) fn redundant_match(&mut self, span: Span, why: impl Into<String>) {
+        self.report(Code::RedundantMatch, span, why);
     }
 
     /// A field that the kind had in an earlier release.
@@ -77,6 +89,7 @@ pub fn review(object: &Object, profile: &Profile) -> Vec<Diagnostic> {
         Body::PeerAuthentication(spec) => policies::check_peer_authentication(spec, &mut review),
         Body::RequestAuthentication(spec) => policies::check_request_authentication(spec, &mut review),
         Body::AuthorizationPolicy(spec) => authorization::check(spec, &mut review),
+        Body::Telemetry(spec) => telemetry::check(spec, &mut review),
         Body::EnvoyFilter(spec) => envoy_filter::check(spec, &mut review),
         _ => return Vec::new(),
     }

@@ -43,7 +43,7 @@ pub fn verdicts<'d>(findings: impl IntoIterator<Item = &'d Diagnostic>, reviewed
             Code::WrongType | Code::InvalidValue => (schema, rejected) = (true, reviewed),
             Code::UnknownField => unknown = true,
             Code::RejectedObject => rejected = true,
-            Code::AdmissionWarning => warned = true,
+            Code::AdmissionWarning | Code::RedundantRule | Code::RedundantMatch => warned = true,
             _ => {}
         }
     }

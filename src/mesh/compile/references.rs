@@ -15,7 +15,6 @@ use crate::source::Span;
 /// Looks through all VirtualServices.
 pub(super) fn check(model: &Model<'_>, diagnostics: &mut Vec<Diagnostic>) {
     check_gateways(model, diagnostics);
-    check_hosts(model, diagnostics);
     for vs in model.virtual_services.all().iter().filter(|vs| vs.semantics == Semantics::Istio) {
         for rule in &vs.http {
             let of_mirrors = rule.spec.mirrors.iter().filter_map(|mirror| mirror.destination.as_ref());
@@ -50,35 +49,6 @@ fn check_gateways(model: &Model<'_>, diagnostics: &mut Vec<Diagnostic>) {
                         .effect("no gateway serves these rules"),
                 );
             }
-        }
-    }
-}
-
-/// Hosts that several VirtualServices claim in the mesh: the first one has them whole.
-fn check_hosts(model: &Model<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let mut first: FxHashMap<&str, &VirtualService> = FxHashMap::default();
-    let in_mesh = model.virtual_services.all().iter().filter(|vs| {
-        vs.semantics == Semantics::Istio && !vs.http.is_empty() && vs.gateways.iter().any(|gateway| gateway == MESH_GATEWAY)
-    });
-    // Private rules compete with others in their own namespace only, where they win.
-    for vs in in_mesh.filter(|vs| vs.export_to.is_empty() || vs.export_to.iter().any(|target| target == "*")) {
-        for own in &vs.hosts {
-            let winner = *first.entry(&own.value).or_insert(vs);
-            if std::ptr::eq(winner, vs) {
-                continue;
-            }
-            let mut finding = Diagnostic::new(
-                Code::ConflictingHost,
-                format!("host `{}` belongs to VirtualService `{}/{}`", own.value, winner.namespace, winner.name),
-            )
-            .at(own.span)
-            .effect("sidecars use the other VirtualService's rules for this host; these apply only where it has none")
-            .help("merge the two, or give one of them other hosts");
-            if let Some(object) = vs.origin.object {
-                finding = finding.about(reference(model, object));
-            }
-            let theirs = winner.hosts.iter().find(|host| host.value == own.value).map_or(winner.origin.span, |host| host.span);
-            diagnostics.push(finding.also(theirs, "claimed here first"));
         }
     }
 }
@@ -215,14 +185,8 @@ spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
             )
         };
         let (_, findings) = compiled(&format!("{SERVICE}{}", rules.iter().map(object).collect::<String>()));
-        let own = [
-            Code::UndefinedSubset,
-            Code::UndefinedHost,
-            Code::UndefinedGateway,
-            Code::UndefinedPort,
-            Code::ConflictingHost,
-            Code::UnreachableRule,
-        ];
+        let own =
+            [Code::UndefinedSubset, Code::UndefinedHost, Code::UndefinedGateway, Code::UndefinedPort, Code::UnreachableRule];
         findings.into_iter().filter(|f| own.contains(&f.code)).map(|f| (f.code, f.message)).collect()
     }
 
@@ -240,13 +204,6 @@ spec: {host: reviews, subsets: [{name: v1, labels: {version: v1}}]}
         }
         let gateway = "{hosts: [reviews], gateways: [absent], http: [{directResponse: {status: 200}}]}";
         assert_eq!(findings(&[("a", gateway)]), [(Code::UndefinedGateway, "there is no Gateway `default/absent`".to_owned())]);
-    }
-
-    #[test]
-    fn the_loser_of_a_host_learns_who_has_it() {
-        let spec = "{hosts: [reviews], http: [{directResponse: {status: 200}}]}";
-        let expected = "host `reviews.default.svc.cluster.local` belongs to VirtualService `default/a`";
-        assert_eq!(findings(&[("b", spec), ("a", spec)]), [(Code::ConflictingHost, expected.to_owned())]);
     }
 
     #[test]
