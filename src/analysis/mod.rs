@@ -19,7 +19,7 @@
 //! | `gateway_api` | Gateways and routes of the Gateway API |
 //! | `reachability` | matches that an earlier one takes everything from |
 //!
-//! Beside it, [`tls_check`] tells for each pair of workloads what their connections are.
+//! Beside it, [`tls_check`] tells for each service port what both sides expect of TLS.
 //!
 //! Analyzers look at all objects, also at those that the admission webhook refuses: a reference into
 //! nothing is wrong whatever else is. What compiling found already is not said twice.
