@@ -4,6 +4,7 @@
 //! memory; [`WaterfallRecorder`] follows a single request. [`Directory`] says what the numbers stand
 //! for.
 
+mod cells;
 mod directory;
 mod expectations;
 mod failure;

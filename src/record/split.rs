@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
-
+use super::cells::Cells;
 use super::directory::Directory;
 use super::observation::{CalledId, GroupId, HopId, PartyId, ReachedId};
 use super::report::{Interval, PhaseSpan, Split, SplitLeg, SplitPoint};
@@ -49,33 +48,41 @@ type Way = (GroupId, PartyId, HopId);
 #[derive(Debug, Clone)]
 pub(super) struct Splits {
     width: Duration,
-    sent: FxHashMap<Way, Series>,
-    arrived: FxHashMap<(Way, ReachedId), Series>,
+    /// The bucket of the latest instant, and where it ends.
+    latest: (u64, Instant),
+    sent: Cells<Way, Series>,
+    arrived: Cells<(Way, ReachedId), Series>,
 }
 
 impl Default for Splits {
     fn default() -> Self {
-        Splits { width: FIRST_WIDTH, sent: FxHashMap::default(), arrived: FxHashMap::default() }
+        Splits { width: FIRST_WIDTH, latest: (0, Instant::ZERO), sent: Cells::default(), arrived: Cells::default() }
     }
 }
 
 impl Splits {
     pub(super) fn sent(&mut self, at: Instant, way: Way) {
         let bucket = self.bucket(at);
-        self.sent.entry(way).or_default().add(bucket);
+        self.sent.at(way, way.2.0).add(bucket);
     }
 
     pub(super) fn arrived(&mut self, at: Instant, way: Way, workload: ReachedId) {
         let bucket = self.bucket(at);
-        self.arrived.entry((way, workload)).or_default().add(bucket);
+        self.arrived.at((way, workload), way.2.0.wrapping_mul(5) ^ workload.0).add(bucket);
     }
 
+    /// The bucket of an instant. Instants ascend.
     fn bucket(&mut self, at: Instant) -> u64 {
+        if at < self.latest.1 {
+            return self.latest.0;
+        }
         while at.nanos() / self.width.nanos() >= BUCKETS_MAX {
             self.width = self.width.times(2);
             self.sent.values_mut().chain(self.arrived.values_mut()).for_each(Series::halve);
         }
-        at.nanos() / self.width.nanos()
+        let bucket = at.nanos() / self.width.nanos();
+        self.latest = (bucket, Instant::ZERO + self.width.times(bucket + 1));
+        bucket
     }
 
     /// The splits that have at least two legs, by caller and service. `requests` are those of each
@@ -87,14 +94,14 @@ impl Splits {
 
     fn by_edge(&self, directory: &Directory) -> BTreeMap<(PartyId, CalledId), Counts> {
         let mut edges: BTreeMap<(PartyId, CalledId), Counts> = BTreeMap::new();
-        for (way @ (group, source, hop), series) in &self.sent {
+        for (way @ (group, source, hop), series) in self.sent.iter() {
             let counts = edges.entry((*source, directory.hops[hop.index()].service)).or_default();
             let phase = directory.group(*group).phase;
             for (bucket, count) in &series.0 {
                 *counts.point(phase, *bucket).sent.entry((way.0, *hop)).or_default() += count;
             }
         }
-        for (((group, source, hop), workload), series) in &self.arrived {
+        for (((group, source, hop), workload), series) in self.arrived.iter() {
             let counts = edges.entry((*source, directory.hops[hop.index()].service)).or_default();
             let phase = directory.group(*group).phase;
             let Some(reached) = directory.workloads.get(workload.index()) else { continue };

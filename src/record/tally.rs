@@ -1,8 +1,7 @@
 //! Counts of everything that a report shows, in memory that does not grow with the number of
 //! requests.
 
-use rustc_hash::FxHashMap;
-
+use super::cells::Cells;
 use super::directory::Directory;
 use super::failure::Failures;
 use super::histogram::Distribution;
@@ -74,6 +73,12 @@ struct EdgeKey {
     workload: ReachedId,
 }
 
+impl EdgeKey {
+    fn hint(self) -> u32 {
+        self.workload.0.wrapping_mul(5) ^ self.source.0
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Edge {
     arrived: u64,
@@ -85,7 +90,7 @@ struct Edge {
 pub struct Tally {
     requests: u64,
     by_group: Vec<(u64, Outcomes)>,
-    edges: FxHashMap<EdgeKey, Edge>,
+    edges: Cells<EdgeKey, Edge>,
     splits: Splits,
     failures: Failures,
     slowest: Option<(Duration, RequestId)>,
@@ -134,12 +139,11 @@ impl Tally {
     }
 
     fn edge_groups(&self, directory: &Directory) -> Vec<EdgeGroup> {
-        let mut keys: Vec<&EdgeKey> = self.edges.keys().collect();
+        let mut edges: Vec<(&EdgeKey, &Edge)> = self.edges.iter().collect();
         // Groups are numbered by phase, client and class.
-        keys.sort_unstable();
-        let describe = |key: &EdgeKey| {
+        edges.sort_unstable_by_key(|(key, _)| **key);
+        let describe = |(key, edge): (&EdgeKey, &Edge)| {
             let group = directory.group(key.group);
-            let edge = &self.edges[key];
             let reached = directory.workloads.get(key.workload.index());
             EdgeGroup {
                 phase: group.phase,
@@ -153,12 +157,12 @@ impl Tally {
                 outcomes: in_order(merged(Vec::new(), edge.outcomes.report(directory))),
             }
         };
-        keys.into_iter().map(describe).collect()
+        edges.into_iter().map(describe).collect()
     }
 
     fn arrived(&mut self, at: Instant, group: GroupId, (source, hop): (PartyId, HopId), to: (CalledId, ReachedId)) {
         let key = EdgeKey { group, source, service: to.0, workload: to.1 };
-        self.edges.entry(key).or_default().arrived += 1;
+        self.edges.at(key, key.hint()).arrived += 1;
         self.splits.arrived(at, (group, source, hop), to.1);
     }
 }
@@ -190,7 +194,7 @@ impl Recorder for Tally {
             }
             Observation::CallEnded { request, source, hop, service, workload, outcome, details, began, .. } => {
                 let key = EdgeKey { group: request.group, source, service, workload };
-                self.edges.entry(key).or_default().outcomes.record(outcome, at.since(began));
+                self.edges.at(key, key.hint()).outcomes.record(outcome, at.since(began));
                 self.failures.record(at, (request.group, source, hop, service), outcome, details);
             }
             Observation::CallSent { mirror: true, .. }
