@@ -156,7 +156,7 @@ pub(super) fn entry<'l>(labels: &'l Labels, key: &str) -> &'l str {
 }
 
 /// The items of a list below a node; none if it is no list.
-pub(super) fn items<'n>(node: Option<&'n Node>) -> &'n [Node] {
+pub(super) fn items(node: Option<&Node>) -> &[Node] {
     match node.map(|node| &node.value) {
         Some(Value::Seq(items)) => items,
         _ => &[],

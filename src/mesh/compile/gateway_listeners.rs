@@ -150,8 +150,8 @@ fn byte_legs(vs: &VirtualService, l4: &L4Scope<'_>) -> Option<TcpLegs> {
         return l4_routes::legs(&rule.route, l4);
     }
     // A TLSRoute whose TLS ends here has `tls` rules only.
-    let by_tls = vs.tls.iter().filter(|_| vs.semantics == Semantics::TlsRoute);
-    let rule = by_tls.filter(|rule| rule.matches.iter().any(|block| l4_routes::tls_fits_gateway(block, l4))).next()?;
+    let mut by_tls = vs.tls.iter().filter(|_| vs.semantics == Semantics::TlsRoute);
+    let rule = by_tls.find(|rule| rule.matches.iter().any(|block| l4_routes::tls_fits_gateway(block, l4)))?;
     l4_routes::legs(&rule.route, l4)
 }
 

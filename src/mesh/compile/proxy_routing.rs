@@ -16,7 +16,7 @@ use super::gateway_servers::{GatewayService, Merged};
 use super::l4_routes::L4Scope;
 use super::model::Model;
 use super::protocol;
-use super::routes::{self, ClusterNames, RouteScope, SeenService, UnknownHosts};
+use super::routes::{self, ClusterNames, HashLookup, RouteScope, SeenService, UnknownHosts};
 use super::sidecar_listeners::{OwnPort, SidecarListeners};
 use super::sidecar_routes::{self, EgressScope, HostOwners};
 use super::visibility::{EgressListener, ProxyView};
@@ -212,7 +212,7 @@ fn report_refused(listeners: &[Listener], diagnostics: &mut Vec<Diagnostic>) {
 fn route_scope<'s>(
     view: &'s ProxyView<'_>,
     clusters: &'s ClusterNames,
-    hash: &'s dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>,
+    hash: HashLookup<'s>,
     service: &'s dyn Fn(&str) -> Option<SeenService>,
 ) -> RouteScope<'s> {
     let cx = &view.model.cx;

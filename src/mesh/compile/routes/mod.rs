@@ -25,4 +25,4 @@ pub(super) use destinations::{SeenService, cluster_name, destination_cluster};
 pub(super) use matches::{is_catch_all, takes_everything};
 pub(super) use redirects::PREFIX_MARK;
 pub(super) use rule::routes;
-pub(super) use scope::{ClusterNames, RouteScope};
+pub(super) use scope::{ClusterNames, HashLookup, RouteScope};

@@ -7,6 +7,9 @@ use crate::mesh::route::{ClusterRef, HashPolicy};
 use crate::mesh::{ClusterId, Profile};
 use crate::resource::networking::HttpRetry;
 
+/// The hash policy of a destination: host, subset, port if it names one.
+pub(in crate::mesh::compile) type HashLookup<'a> = &'a dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>;
+
 /// The surroundings of a rule.
 #[derive(Clone, Copy)]
 pub(in crate::mesh::compile) struct RouteScope<'a> {
@@ -27,7 +30,7 @@ pub(in crate::mesh::compile) struct RouteScope<'a> {
     /// The services that a destination without port is looked up among.
     pub(in crate::mesh::compile) service: &'a dyn Fn(&str) -> Option<SeenService>,
     /// The hash policy of a destination: host, subset, port if it names one.
-    pub(in crate::mesh::compile) hash: &'a dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>,
+    pub(in crate::mesh::compile) hash: HashLookup<'a>,
     /// The proxy's clusters.
     pub(in crate::mesh::compile) clusters: &'a ClusterNames,
 }
