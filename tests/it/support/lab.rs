@@ -72,6 +72,7 @@ impl Lab {
             CompileOptions { profile: Profile::of_version(istio).expect("a release of Istio"), ..CompileOptions::default() };
         let (mesh, found) = compile(&objects, &options);
         findings.extend(found);
+        let findings = meshsim::analysis::analyze(&objects, &mesh, findings);
         Lab { objects, mesh, findings }
     }
 

@@ -149,7 +149,7 @@ fn k16_two_rules_for_one_host_are_reported() {
         "1.0",
         &[&text_of("website-canary/mesh/website.yaml"), &text_of("website-canary/mesh/gateway.yaml"), &rule, &second],
     );
-    assert_eq!(lab.found(Code::ConflictingHost).len(), 1);
+    assert_eq!(lab.found(Code::ConflictingHost).len(), 2, "each of the two is named");
 }
 
 #[test]
