@@ -76,10 +76,24 @@ fn mistakes_are_told_in_one_line() {
         (&["http://page/", "--from", "page-v2"][..], "no proxy is called `page-v2`; did you mean `page-v1`?"),
         (&["ftp://page/"][..], "`ftp://page/`: the scheme must be http, https, tls or tcp, not `ftp`"),
         (&["http://page/", "-H", "nonsense"][..], "header `nonsense`: write `name: value`"),
+        (&["http://page/", "-H", "a b: c"][..], "header `a b: c`: `a b` is no name of a header"),
+        (&["http://page/", "-X", "G T"][..], "`G T` is no method"),
+        (&["POST http://page/"][..], "`POST http://page/`: the scheme must be http, https, tls or tcp, not `POST http`"),
+        (&["POST page/"][..], "`POST page/`: no host holds ' '; a method is an argument of its own"),
+        (&["::1"][..], "`::1`: write an IPv6 address in brackets, such as `http://[::1]:9080/`"),
         (&["GET", "http://page/", "-X", "PUT"][..], "the method is given twice: `GET` and `PUT`"),
     ] {
         route(args).code(2).stdout_eq(str![""]).stderr_eq(format!("error: {message}\n"));
     }
+}
+
+#[test]
+fn a_refused_connection_names_the_ports_that_are_open() {
+    route(&["http://shop.test:8080/"]).code(0).stdout_eq(str![[r#"
+GET http://shop.test:8080/ from istio-ingressgateway.istio-system (gateway)
+╰─ refused  nothing listens on this port; the proxy listens on port 80
+
+"#]]);
 }
 
 #[test]

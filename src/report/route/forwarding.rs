@@ -203,7 +203,7 @@ const fn balancer(balancer: Balancer) -> &'static str {
     }
 }
 
-fn endpoints(cluster: &Cluster, question: &RouteQuestion<'_>) -> Vec<EndpointView> {
+pub(super) fn endpoints(cluster: &Cluster, question: &RouteQuestion<'_>) -> Vec<EndpointView> {
     let all = cluster.localities.iter().flat_map(|locality| locality.endpoints.iter().map(move |endpoint| (locality, endpoint)));
     all.map(|(locality, endpoint)| EndpointView {
         address: endpoint.address.clone(),

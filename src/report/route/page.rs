@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::forwarding::{Forwarding, forwarding};
+use super::forwarding::{EndpointView, Forwarding, endpoints, forwarding};
 use super::{RouteQuestion, ShownOutcomes};
-use crate::mesh::route::{Action, Route};
-use crate::mesh::{Origin, ProxyKind};
+use crate::mesh::cluster::Discovery;
+use crate::mesh::route::{Action, ClusterRef, Route};
+use crate::mesh::{Origin, Proxy, ProxyKind};
 use crate::routing::connection::{ClientTlsFate, EndReason, EndedConn, TcpConn};
 use crate::routing::explanation::{Check, HttpExplanation, Trial};
 use crate::routing::{
@@ -88,8 +89,11 @@ pub(super) enum Connection {
         /// `passthrough` or `terminated`; null if the client speaks in clear.
         client_tls: Option<&'static str>,
     },
-    /// Nothing listens.
-    Refused,
+    /// Nothing listens on the port.
+    Refused {
+        /// Ports on which the proxy listens, ascending.
+        listening: Vec<u16>,
+    },
     /// Accepted in vain.
     Ended {
         /// Why.
@@ -106,6 +110,10 @@ pub(super) struct Share {
     pub(super) weight: u32,
     /// Whether the proxy has it.
     pub(super) exists: bool,
+    /// Whether the dialled address is taken instead of endpoints.
+    pub(super) original_destination: bool,
+    /// Endpoints.
+    pub(super) endpoints: Vec<EndpointView>,
 }
 
 /// A virtual host.
@@ -246,7 +254,7 @@ impl Page {
                 },
             },
             listener: listener(&explanation.connection, sources),
-            connection: connection(&explanation.connection),
+            connection: connection(&explanation.connection, question),
             virtual_host: http.and_then(|http| virtual_host(http, question)),
             routes: http.map_or_else(Vec::new, |http| http.trials.iter().map(|trial| route_view(trial, sources)).collect()),
             routes_behind: http.map_or(0, |http| http.routes_behind),
@@ -300,16 +308,12 @@ fn listener(connection: &Conn<'_>, sources: &Sources) -> Option<Listener> {
     })
 }
 
-fn connection(connection: &Conn<'_>) -> Connection {
+fn connection(connection: &Conn<'_>, question: &RouteQuestion<'_>) -> Connection {
     match connection {
-        Conn::Refused => Connection::Refused,
+        Conn::Refused => Connection::Refused { listening: ports(&question.mesh.proxies[question.proxy.index()]) },
         Conn::Http(http) => Connection::Http { tls_terminated: http.terminated },
         Conn::Tcp(tcp) => Connection::Tcp {
-            clusters: tcp
-                .legs
-                .iter()
-                .map(|(cluster, weight)| Share { cluster: cluster.name.clone(), weight: *weight, exists: cluster.id.is_some() })
-                .collect(),
+            clusters: tcp.legs.iter().map(|(cluster, weight)| share(cluster, *weight, question)).collect(),
             client_tls: tcp.client_tls.map(|fate| match fate {
                 ClientTlsFate::Passthrough => "passthrough",
                 ClientTlsFate::Terminated => "terminated",
@@ -323,6 +327,25 @@ fn connection(connection: &Conn<'_>) -> Connection {
                 EndReason::WaitingForBytes => "the proxy waits for bytes that do not come",
             },
         },
+    }
+}
+
+fn ports(proxy: &Proxy) -> Vec<u16> {
+    let mut ports: Vec<u16> = proxy.listeners.iter().map(|listener| listener.port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+fn share(cluster: &ClusterRef, weight: u32, question: &RouteQuestion<'_>) -> Share {
+    let proxy = &question.mesh.proxies[question.proxy.index()];
+    let found = cluster.id.map(|id| &*proxy.clusters[id.index()]);
+    Share {
+        cluster: cluster.name.clone(),
+        weight,
+        exists: found.is_some(),
+        original_destination: found.is_some_and(|cluster| cluster.discovery == Discovery::OriginalDst),
+        endpoints: found.map_or_else(Vec::new, |cluster| endpoints(cluster, question)),
     }
 }
 

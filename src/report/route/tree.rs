@@ -1,7 +1,7 @@
 //! An explanation as a tree.
 
-use super::forwarding::{Destination, Forwarding};
-use super::page::{ActionView, Connection, OutcomeView, Page, RouteView};
+use super::forwarding::{Destination, EndpointView, Forwarding};
+use super::page::{ActionView, Connection, OutcomeView, Page, RouteView, Share};
 use crate::text::{Ink, Tree};
 
 /// The tree.
@@ -46,7 +46,15 @@ fn connection(page: &Page, tree: &mut Tree) {
     match &page.connection {
         Connection::Http { tls_terminated: true } => tree.push(Tree::new(Ink::Plain, "TLS", "ends at the proxy")),
         Connection::Http { tls_terminated: false } => {}
-        Connection::Refused => tree.push(Tree::new(Ink::Bad, "refused", "nothing listens on this port")),
+        Connection::Refused { listening } => {
+            let ports: Vec<String> = listening.iter().map(u16::to_string).collect();
+            let open = match ports.as_slice() {
+                [] => "the proxy listens on no port".to_owned(),
+                [only] => format!("the proxy listens on port {only}"),
+                _ => format!("the proxy listens on ports {}", ports.join(", ")),
+            };
+            tree.push(Tree::new(Ink::Bad, "refused", format!("nothing listens on this port; {open}")));
+        }
         Connection::Ended { reason } => tree.push(Tree::new(Ink::Bad, "closed", *reason)),
         Connection::Tcp { clusters, client_tls } => {
             let how = match client_tls {
@@ -54,14 +62,32 @@ fn connection(page: &Page, tree: &mut Tree) {
                 Some(_) => "what was inside of the client's TLS",
                 None => "bytes as they are, no HTTP routing",
             };
-            let shares = clusters.iter().map(|share| {
-                let label = format!("weight {}", share.weight);
-                let absent = if share.exists { "" } else { " (does not exist)" };
-                Tree::new(Ink::Plain, label, format!("{}{absent}", share.cluster))
-            });
-            tree.push(Tree::new(Ink::Plain, "forwarded", how).with(shares));
+            let total: u64 = clusters.iter().map(|share| u64::from(share.weight)).sum();
+            tree.push(Tree::new(Ink::Plain, "forwarded", how).with(clusters.iter().map(|part| connections(part, total))));
         }
     }
+}
+
+/// Where a share of the connections goes.
+fn connections(part: &Share, total: u64) -> Tree {
+    let state = match part {
+        Share { exists: false, .. } => "does not exist: the connection is closed".to_owned(),
+        Share { original_destination: true, .. } => "goes to the dialled address".to_owned(),
+        Share { endpoints, .. } if endpoints.is_empty() => "no endpoint: the connection is closed".to_owned(),
+        Share { endpoints, .. } => crate::text::plural(endpoints.len() as u64, "endpoint"),
+    };
+    // A part of nothing is nothing.
+    let percent = f64::from(part.weight) * 100.0 / total.max(1) as f64;
+    let mut tree = Tree::new(Ink::Plain, share(percent), part.cluster.as_str());
+    let reached = part.exists && (part.original_destination || !part.endpoints.is_empty());
+    tree.push(Tree::new(if reached { Ink::Plain } else { Ink::Bad }, "policy", state));
+    tree.with(part.endpoints.iter().map(endpoint))
+}
+
+fn endpoint(endpoint: &EndpointView) -> Tree {
+    let not_ready = if endpoint.ready { "" } else { " (not ready)" };
+    let priority = if endpoint.priority == 0 { String::new() } else { format!(" (priority {})", endpoint.priority) };
+    Tree::new(Ink::Faint, endpoint.address.as_str(), format!("{}{not_ready}{priority}", endpoint.pod))
 }
 
 fn routes(page: &Page) -> Tree {
@@ -129,11 +155,7 @@ fn destination(destination: &Destination) -> Tree {
     let mut tree =
         Tree::new(ink, share(destination.percent), destination.cluster.as_str()).at(line_of(destination.place.as_deref()));
     tree.push(Tree::new(Ink::Plain, "policy", state).at(line_of(destination.cluster_place.as_deref())));
-    for endpoint in &destination.endpoints {
-        let not_ready = if endpoint.ready { "" } else { " (not ready)" };
-        let priority = if endpoint.priority == 0 { String::new() } else { format!(" (priority {})", endpoint.priority) };
-        tree.push(Tree::new(Ink::Faint, endpoint.address.as_str(), format!("{}{not_ready}{priority}", endpoint.pod)));
-    }
+    let mut tree = tree.with(destination.endpoints.iter().map(endpoint));
     if !destination.headers.is_empty() {
         tree.push(Tree::new(Ink::Plain, "headers", destination.headers.join(", ")));
     }
