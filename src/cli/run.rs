@@ -32,16 +32,16 @@ pub(crate) struct RunArgs {
     #[arg(short, long = "filename", value_name = "PATH")]
     filenames: Vec<PathBuf>,
     /// Seed of all randomness, instead of the scenario's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Requests of each client in each phase, instead of the scenario's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     requests: Option<u64>,
     /// Release of Istio whose behaviour applies, such as 1.1 or latest, instead of the scenario's
     #[arg(long, value_name = "VERSION", value_parser = release)]
     istio_version: Option<String>,
     /// When the run ends, such as 90s, instead of what the scenario says
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     until: Option<Duration>,
     /// Form of the result (text, json or none), and the file it goes to if not standard output; may be repeated
     #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "text")]
@@ -139,7 +139,12 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
         None => cx.detail(&format!("{}: until its traffic ends", report_name(&scenario))),
     }
     let (mut report, findings) = watch::watched(&plan, cx.verbosity() > Verbosity::Quiet);
-    mention(&sources, &findings, cx);
+    let is_cut_short = findings.iter().any(|finding| finding.severity == Severity::Error);
+    if is_cut_short {
+        show(&sources, findings, cx);
+    } else {
+        mention(&sources, &findings, cx);
+    }
     report.expectations = record::evaluate(&scenario.expect, &report);
     for failure in &mut report.failures {
         let files = staged.files_until(failure.at).into_iter().flat_map(|path| ["-f".to_owned(), path.to_owned()]);
@@ -149,7 +154,7 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
     sources.relative_to(&folder);
     deliver(args, &report, &sources, cx)?;
     charts(args, &report, cx)?;
-    let failed = report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
+    let failed = is_cut_short || report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
     Ok(if failed { Exit::Findings } else { Exit::Good })
 }
 

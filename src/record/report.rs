@@ -18,7 +18,7 @@ pub struct RunReport {
     pub seed: u64,
     /// Virtual time at the end.
     pub ended_at: Instant,
-    /// Whether the run was interrupted; then everything here is partial.
+    /// Whether the run was interrupted, or cut short because it would not have ended; then everything here is partial.
     pub interrupted: bool,
     /// Requests that clients sent, warm-up excluded.
     pub requests: u64,

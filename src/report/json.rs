@@ -30,7 +30,7 @@ wire! {
         seed as "seed": u64,
         /// Virtual time at the end.
         ended_at as "endedAtNs": u64,
-        /// Whether the run was interrupted; then everything here is partial.
+        /// Whether the run was interrupted, or cut short because it would not have ended; then everything here is partial.
         interrupted as "interrupted": bool,
         /// Requests that clients sent, warm-up excluded.
         requests as "requests": u64,

@@ -19,7 +19,7 @@ pub fn simulate(plan: &Plan, control: &Control) -> (RunReport, Vec<Diagnostic>) 
         istio: plan.istio.clone(),
         seed: plan.seed,
         ended_at: outcome.ended_at,
-        interrupted: outcome.ending == Ending::Stopped,
+        interrupted: !matches!(outcome.ending, Ending::Done | Ending::Satisfied),
         unfinished: outcome.unfinished,
         events: outcome.events,
         phases: plan

@@ -96,6 +96,10 @@ spec: {hosts: [website], http: [{route: [{destination: {host: website, subset: v
     let (code, _, stderr) = meshsim(directory.path(), &["run", "s.yaml", "--no-charts"]);
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("warning[MSH0401] the calls go in a circle: web-v2 → web-v2"), "{stderr}");
+    fs::write(directory.path().join("mesh/route.yaml"), route.replace("website-version-1", "website-version-2")).expect("it can");
+    let (code, stdout, stderr) = meshsim(directory.path(), &["run", "s.yaml", "--no-charts"]);
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("applications call one another without end") && stdout.contains("partial"), "{stderr}{stdout}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn render(report: &RunReport, page: &Page<'_>, names: &Names) -> Stri
         let _ = writeln!(out, "  {}", page.style.paint(Ink::Name, &names.edge(source, service)));
         out.push_str(&table(report, edge, split, &|version| names.version(service, version)).render(page.style, 4));
     }
-    out.push_str(&quiet.line(page));
+    out.push_str(&quiet.line(report, page));
     out
 }
 
@@ -55,15 +55,13 @@ impl Quiet {
         self.calls += edge.phases.values().flat_map(IndexMap::values).map(|version| version.arrived).sum::<u64>();
     }
 
-    fn line(&self, page: &Page<'_>) -> String {
+    fn line(&self, report: &RunReport, page: &Page<'_>) -> String {
         if self.edges == 0 {
             return String::new();
         }
-        let text = format!(
-            "and {} with one version each, {}, every one answered well",
-            plural(self.edges, "other edge"),
-            plural(self.calls, "call")
-        );
+        let answers = if report.unfinished == 0 { "every one answered well" } else { "no answer a failure" };
+        let text =
+            format!("and {} with one version each, {}, {answers}", plural(self.edges, "other edge"), plural(self.calls, "call"));
         format!("  {}\n", page.style.paint(Ink::Faint, &text))
     }
 }
