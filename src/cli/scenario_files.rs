@@ -89,6 +89,10 @@ pub(crate) fn load(path: &Path, further: &[PathBuf], cx: &mut Context) -> Result
     }
     let mut scenario = None;
     for (index, document) in documents.iter().enumerate() {
+        if index > 0 && scenario.is_none() {
+            // What follows on something that is no scenario is no second one.
+            break;
+        }
         if index > 0 {
             let finding =
                 Diagnostic::new(Code::ScenarioInvalid, "a scenario is one document; this is another").at(document.root.span);

@@ -79,12 +79,25 @@ crate::choice! {
 /// than was meant, so that is an error.
 #[must_use]
 pub fn decode(document: &Document) -> (Option<Scenario>, Vec<Diagnostic>) {
+    if let Some(finding) = mesh_object(document) {
+        return (None, vec![finding]);
+    }
     let mut diagnostics = Vec::new();
     let scenario = Scenario::decode(&document.root, &mut Cx::new(&mut diagnostics));
     for finding in diagnostics.iter_mut().filter(|finding| finding.code == Code::UnknownField) {
         finding.severity = Severity::Error;
     }
     (scenario, diagnostics)
+}
+
+/// A Kubernetes object has none of a scenario's fields, and a finding for each of its own would hide
+/// that the wrong file was named.
+fn mesh_object(document: &Document) -> Option<Diagnostic> {
+    document.root.get("apiVersion")?;
+    let kind = document.root.get("kind")?;
+    let what = format!("this is a mesh object, `{}`, and no scenario", kind.as_str()?);
+    let help = "name the file under `mesh` of a scenario; `meshsim check` and `meshsim route` read it as it is";
+    Some(Diagnostic::new(Code::ScenarioInvalid, what).at(kind.span).help(help))
 }
 
 /// The JSON Schema of scenario files.

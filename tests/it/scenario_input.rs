@@ -322,6 +322,10 @@ fn what_is_no_scenario_is_unusable_or_says_why() {
     ] {
         meshsim(directory.path(), &args).assert().code(code).stdout_eq("").stderr_eq(message);
     }
+    let mesh = meshsim(directory.path(), &["run", "mesh/website.yaml"]).output().expect("the program can be started");
+    let text = String::from_utf8(mesh.stderr).expect("findings are text");
+    assert_eq!((mesh.status.code(), text.matches("error[").count()), (Some(1), 1), "{text}");
+    assert!(text.contains("and no scenario"), "{text}");
     assert_eq!(findings(&format!("{VISITOR}---\n[a, list]")), ["a scenario is one document; this is another"]);
     assert_eq!(findings("clients: [{name: x").len(), 1);
 }
