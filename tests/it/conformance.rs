@@ -42,25 +42,30 @@ fn assert_perfect(score: &Score) {
     assert!(wrong.is_empty(), "{} disagree\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// How many were compared, besides those in `found`: that folder grows with every mistake found.
+fn recorded(score: &Score, aspect: Aspect) -> usize {
+    score.groups.iter().filter(|(group, _)| *group != "found").map(|(_, tallies)| tallies[aspect as usize].total).sum()
+}
+
 #[test]
 fn every_request_of_every_case_goes_where_it_really_went() {
     let score = score(&[Aspect::Requests]);
     assert_perfect(&score);
-    assert_eq!(score.total(Aspect::Requests).total, 4314);
+    assert_eq!(recorded(&score, Aspect::Requests), 4314);
 }
 
 #[test]
 fn every_cluster_has_the_settings_it_really_had() {
     let score = score(&[Aspect::Policies]);
     assert_perfect(&score);
-    assert_eq!(score.total(Aspect::Policies).total, 628);
+    assert_eq!(recorded(&score, Aspect::Policies), 628);
 }
 
 #[test]
 fn every_finding_of_istioctl_is_one_of_ours_on_the_same_object() {
     let score = score(&[Aspect::Findings]);
     assert_perfect(&score);
-    assert_eq!(score.total(Aspect::Findings).total, 680);
+    assert_eq!(recorded(&score, Aspect::Findings), 680);
 }
 
 #[test]

@@ -56,30 +56,43 @@ fn refreshed(text: &str, folder: &Path) -> String {
     out
 }
 
-/// The score on the measured cases as a table.
+/// What is compared: the key in the score, and the heading.
+const COMPARED: [(&str, &str); 4] =
+    [("requests", "requests"), ("policies", "cluster settings"), ("verdicts", "verdicts"), ("findings", "findings")];
+
+/// The score on the measured cases as a table. The folder `found` grows with every mistake that is
+/// found, and is only asked to agree.
 fn conformance(folder: &Path) -> String {
     let json = output_of("meshsim conformance tests/conformance -o json", folder);
     let score: serde_json::Value = serde_json::from_str(&json).expect("the score is JSON");
-    let mut table = "| measured | agree | of |\n|---|---:|---:|\n".to_owned();
-    for (key, what) in [
-        ("requests", "requests: where they go and what comes back"),
-        ("policies", "cluster settings: balancer, pools, outlier detection, TLS"),
-        ("verdicts", "objects: accepted, warned about or refused"),
-        ("findings", "findings of `istioctl analyze` that ours cover"),
-    ] {
-        let count = |of: &str| score["total"][key][of].as_u64().expect("the score counts");
-        let _ = writeln!(table, "| {what} | {} | {} |", count("agree"), count("total"));
+    let list = |key: &str| score[key].as_array().cloned().unwrap_or_default();
+    let mut table = String::from("| group |");
+    COMPARED.iter().for_each(|(_, heading)| table.push_str(&format!(" {heading} |")));
+    table.push_str("\n|---|---:|---:|---:|---:|\n");
+    let mut sums = [(0, 0); COMPARED.len()];
+    for group in list("groups").iter().filter(|group| group["name"] != "found") {
+        let count = |key: &str, of: &str| group[key][of].as_u64().expect("the score counts");
+        let tallies = COMPARED.map(|(key, _)| (count(key, "agree"), count(key, "total")));
+        sums.iter_mut().zip(tallies).for_each(|(sum, tally)| *sum = (sum.0 + tally.0, sum.1 + tally.1));
+        if tallies.iter().any(|(_, total)| *total > 0) {
+            let _ = writeln!(table, "| {} |{}", group["name"].as_str().unwrap_or_default(), cells(&tallies));
+        }
     }
-    let open: Vec<String> = score["not_answered"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let _ = writeln!(table, "| **all** |{}", cells(&sums));
+    let open: Vec<String> = list("not_answered")
+        .iter()
         .map(|group| format!("{} requests of `{}`", group["requests"], group["group"].as_str().unwrap_or_default()))
         .collect();
     if !open.is_empty() {
         let _ = writeln!(table, "\nNot answered yet: {}.", open.join(", "));
     }
     table.trim_end().to_owned()
+}
+
+/// "agree of total" in each column; nothing where nothing was compared.
+fn cells(tallies: &[(u64, u64)]) -> String {
+    let cell = |(agree, total): &(u64, u64)| if *total == 0 { "  |".to_owned() } else { format!(" {agree} of {total} |") };
+    tallies.iter().map(cell).collect()
 }
 
 #[test]
