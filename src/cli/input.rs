@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 use meshsim::diagnostic::{Code, Diagnostic};
 use meshsim::resource::{self, Decoder, Objects};
-use meshsim::source::{FileId, Sources, Span};
+use meshsim::source::{FileId, Sources, Span, Spanned};
+use meshsim::staging::{self, StagingInput};
 use meshsim::yaml::{self, Document, Limits, Node};
 use rustc_hash::FxHashMap;
 
 use super::context::Context;
 use super::exit::Stop;
+use super::scenario_files::{self, ScenarioFiles};
 
 /// Larger files are refused. 100 MB of VirtualServices take 5.4 GB and 18 s with all their findings;
 /// more would end in the memory of a build machine instead of in a message.
@@ -38,6 +40,12 @@ pub(crate) struct Input {
     /// File with the mesh configuration: a MeshConfig, or ConfigMap `istio`
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     mesh_config: Option<PathBuf>,
+    /// Scenario whose mesh files are read too, as its timeline has changed them
+    #[arg(long, value_name = "SCENARIO", help_heading = "Input")]
+    scenario: Option<PathBuf>,
+    /// Time in the scenario, such as 90s, or name of a phase: after what happens then
+    #[arg(long, value_name = "TIME|PHASE", default_value = "0s", requires = "scenario", help_heading = "Input")]
+    at: String,
 }
 
 /// What was read.
@@ -54,7 +62,7 @@ pub(crate) struct Loaded {
 impl Input {
     /// Whether nothing was named with `-f`.
     pub(crate) fn is_empty(&self) -> bool {
-        self.filenames.is_empty()
+        self.filenames.is_empty() && self.scenario.is_none()
     }
 
     /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
@@ -62,6 +70,9 @@ impl Input {
     pub(crate) fn load(&self, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
         if self.is_empty() && positional.is_empty() {
             return Err(Stop::Unusable(vec!["no input; name files or directories, or `-f -` for standard input".to_owned()]));
+        }
+        if let Some(scenario) = &self.scenario {
+            return self.load_scenario(scenario, positional, cx);
         }
         let mut reader = Reader::default();
         for path in &self.filenames {
@@ -94,6 +105,25 @@ impl Input {
             diagnostics.extend(findings);
             objects.mesh_config = config.or(objects.mesh_config);
         }
+        Ok(Loaded { sources, objects, diagnostics })
+    }
+
+    /// Reads a scenario's mesh as it is at a time, with everything else that was named beside it.
+    fn load_scenario(&self, scenario: &Path, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
+        let further: Vec<PathBuf> = self.filenames.iter().chain(&self.mesh_config).chain(positional).cloned().collect();
+        let paths = scenario_files::find(scenario, cx)?;
+        let [path] = paths.as_slice() else {
+            let message = format!("{}: holds {} scenarios; name one", scenario.display(), paths.len());
+            return Err(Stop::Unusable(vec![message]));
+        };
+        let ScenarioFiles { sources, scenario, files, extra, mut diagnostics, .. } = scenario_files::load(path, &further, cx)?;
+        let Some(mut scenario) = scenario else {
+            return Err(Stop::Unusable(vec![format!("{}: no scenario; `meshsim run` says why", path.display())]));
+        };
+        scenario.namespace.get_or_insert_with(|| Spanned::made_up(self.namespace.clone()));
+        let at = staging::instant(&scenario, &self.at).map_err(|why| Stop::Unusable(vec![format!("--at: {why}")]))?;
+        let (objects, findings) = staging::objects_at(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, at);
+        diagnostics.extend(findings);
         Ok(Loaded { sources, objects, diagnostics })
     }
 }

@@ -10,9 +10,9 @@ use meshsim::report::{self, Detail, Page};
 use meshsim::scenario::Scenario;
 use meshsim::sim::Plan;
 use meshsim::source::{FileId, Sources, Span, Spanned};
-use meshsim::staging::{self, Staged, StagingInput};
+use meshsim::staging::{self, StagingInput};
 use meshsim::text::{Style, plural};
-use meshsim::time::Duration;
+use meshsim::time::{Duration, Instant};
 
 use super::context::{Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
@@ -131,7 +131,7 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
 }
 
 fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
-    let Some(Prepared { mut sources, folder, scenario, staged, plan }) = prepare(args, path, cx)? else {
+    let Some(Prepared { mut sources, folder, scenario, plan }) = prepare(args, path, cx)? else {
         return Ok(Exit::Findings);
     };
     match plan.requests() {
@@ -147,9 +147,10 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
     }
     report.expectations = record::evaluate(&scenario.expect, &report);
     for failure in &mut report.failures {
-        let files = staged.files_until(failure.at).into_iter().flat_map(|path| ["-f".to_owned(), path.to_owned()]);
-        let explain = files.chain(options_of(&scenario)).chain(failure.explain.drain(..)).collect();
-        failure.explain = explain;
+        let when = ["--scenario".to_owned(), file_name(path), "--at".to_owned(), failure.at.since(Instant::ZERO).to_string()];
+        let further = args.filenames.iter().flat_map(|path| ["-f".to_owned(), path.display().to_string()]);
+        let what = when.into_iter().chain(further).chain(release_of(&scenario)).chain(failure.explain.drain(..));
+        failure.explain = what.collect();
     }
     sources.relative_to(&folder);
     deliver(args, &report, &sources, cx)?;
@@ -164,7 +165,6 @@ struct Prepared {
     /// The folder of the scenario, which names of files are told from.
     folder: String,
     scenario: Scenario,
-    staged: Staged,
     plan: Plan,
 }
 
@@ -200,7 +200,7 @@ fn prepare(args: &RunArgs, path: &Path, cx: &mut Context) -> Result<Option<Prepa
     diagnostics.extend(findings.into_iter().filter(|finding| !known.contains(&place(finding))));
     report::order(&mut diagnostics);
     mention(&sources, &diagnostics, cx);
-    Ok(Some(Prepared { sources, folder, scenario, staged, plan }))
+    Ok(Some(Prepared { sources, folder, scenario, plan }))
 }
 
 fn report_name(scenario: &Scenario) -> &str {
@@ -225,9 +225,14 @@ fn overrule(scenario: &mut Scenario, args: &RunArgs) {
     }
 }
 
+/// The name of a file within its folder: results are the same from wherever the program is started.
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// The name of a scenario that has none: its folder's for `scenario.yaml`, else its file's.
 fn name_of(path: &Path) -> String {
-    let stem = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = file_name(path);
     let stem = stem.split('.').next().unwrap_or_default().to_owned();
     let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
     match folder {
@@ -278,13 +283,10 @@ fn mention(sources: &Sources, findings: &[Diagnostic], cx: &mut Context) {
     }
 }
 
-/// What the scenario says and `meshsim route` has options for.
-fn options_of(scenario: &Scenario) -> impl Iterator<Item = String> {
-    let option = |name: &str, value: &Option<Spanned<String>>| {
-        value.iter().flat_map(|v| [name.to_owned(), v.value.clone()]).collect::<Vec<_>>()
-    };
-    let istio = scenario.istio.clone().filter(|version| version.value != "latest");
-    option("-n", &scenario.namespace).into_iter().chain(option("--istio-version", &istio))
+/// The release that the scenario is about, as `meshsim route` takes it.
+fn release_of(scenario: &Scenario) -> impl Iterator<Item = String> {
+    let version = scenario.istio.iter().filter(|version| version.value != "latest");
+    version.flat_map(|version| ["--istio-version".to_owned(), version.value.clone()])
 }
 
 fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {

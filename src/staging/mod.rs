@@ -13,4 +13,5 @@ mod schedule;
 mod stages;
 mod state;
 
-pub use stages::{Files, Staged, StagingInput, files, stage};
+pub use schedule::instant;
+pub use stages::{Files, Staged, StagingInput, files, objects_at, stage};

@@ -15,6 +15,22 @@ pub(super) struct Schedule {
     pub(super) phases: Vec<Phase>,
 }
 
+/// The instant that a time since the start such as `90s`, or the name of a phase, stands for.
+///
+/// # Errors
+/// Neither a time nor a phase of the scenario; the message names what there is.
+pub fn instant(scenario: &Scenario, text: &str) -> Result<Instant, String> {
+    let phases = schedule(scenario, &mut Vec::new()).phases;
+    if let Some(phase) = phases.iter().find(|phase| phase.name == text) {
+        return Ok(phase.begins);
+    }
+    Duration::parse_go(text).map(|time| Instant::ZERO + time).map_err(|_| {
+        let names: Vec<&str> = phases.iter().map(|phase| phase.name.as_str()).filter(|name| !name.is_empty()).collect();
+        let known = if names.is_empty() { "the scenario has no phases".to_owned() } else { names.join(", ") };
+        format!("`{text}` is neither a time such as 90s nor a phase: {known}")
+    })
+}
+
 /// Lays out a timeline.
 pub(super) fn schedule(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> Schedule {
     let mut invalid = |span, message: String| findings.push(Diagnostic::new(Code::ScenarioInvalid, message).at(span));

@@ -12,6 +12,7 @@ use super::{call_graph, check, references};
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::{CompileOptions, Mesh, Profile, compile};
 use crate::record::Change;
+use crate::resource::Objects;
 use crate::scenario::{App, Scenario, Step, ready_made_apps};
 use crate::sim::{Phase, PlanInput, Stage};
 use crate::source::{Sources, Spanned};
@@ -43,23 +44,9 @@ pub struct Staged {
     pub phases: Vec<Phase>,
     /// What the timeline changes.
     pub changes: Vec<Change>,
-    /// Mesh files and folders with the times at which they were applied.
-    pub applied: Vec<(Instant, String)>,
 }
 
 impl Staged {
-    /// The mesh files that make the mesh as it is at a time, as far as files make it: each once, after
-    /// those whose objects it replaces.
-    #[must_use]
-    pub fn files_until(&self, at: Instant) -> Vec<&str> {
-        let mut files: Vec<&str> = Vec::new();
-        for (_, path) in self.applied.iter().filter(|(when, _)| *when <= at) {
-            files.retain(|earlier| earlier != path);
-            files.push(path);
-        }
-        files
-    }
-
     /// What a plan is made from.
     #[must_use]
     pub fn plan_input<'a>(&'a self, scenario: &'a Scenario) -> PlanInput<'a> {
@@ -85,9 +72,7 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
     findings.extend(cut_short(scenario, &schedule.phases));
     let options = CompileOptions { profile, ..CompileOptions::default() };
 
-    let namespace = scenario.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
-    let mut replay = Replay { input, state: State::new(namespace), changes: Vec::new(), applied: Vec::new(), findings };
-    replay.begin();
+    let mut replay = Replay::begin(input, findings);
     let mut stages = vec![];
     let mut steps = scenario.timeline.iter().zip(&schedule.steps).peekable();
     // What happens at zero was there from the start.
@@ -103,12 +88,23 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
         at = **next;
     }
 
-    let Replay { changes, applied, mut findings, .. } = replay;
+    let Replay { changes, mut findings, .. } = replay;
     let meshes: Vec<&Mesh> = stages.iter().map(|stage| stage.mesh.as_ref()).collect();
     findings.extend(references::check(&Lookup { scenario, apps: &apps, meshes: &meshes }));
     findings.extend(call_graph::cycles(&apps, &meshes));
     let apps = apps.into_iter().map(|(app, _)| app).collect();
-    (Staged { apps, stages, phases: schedule.phases, changes, applied }, each_once(findings))
+    (Staged { apps, stages, phases: schedule.phases, changes }, each_once(findings))
+}
+
+/// The objects of a mesh as its timeline has made them at an instant, and every finding about them.
+#[must_use]
+pub fn objects_at(input: &StagingInput<'_>, at: Instant) -> (Objects, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let schedule = schedule(input.scenario, &mut findings);
+    let mut replay = Replay::begin(input, findings);
+    let steps = input.scenario.timeline.iter().zip(&schedule.steps);
+    steps.filter(|(_, when)| **when <= at).for_each(|(step, when)| replay.step(step, *when));
+    (replay.state.objects(), each_once(replay.findings))
 }
 
 fn profile(scenario: &Scenario, findings: &mut Vec<Diagnostic>) -> Profile {
@@ -137,20 +133,22 @@ struct Replay<'a> {
     input: &'a StagingInput<'a>,
     state: State,
     changes: Vec<Change>,
-    applied: Vec<(Instant, String)>,
     findings: Vec<Diagnostic>,
 }
 
-impl Replay<'_> {
-    fn begin(&mut self) {
-        self.apply(&self.input.scenario.mesh, Instant::ZERO);
-        self.state.apply(self.input.extra, &mut self.findings);
+impl<'a> Replay<'a> {
+    /// What is there from the start.
+    fn begin(input: &'a StagingInput<'a>, findings: Vec<Diagnostic>) -> Self {
+        let namespace = input.scenario.namespace.as_ref().map_or("default", |namespace| namespace.value.as_str());
+        let mut replay = Replay { input, state: State::new(namespace), changes: Vec::new(), findings };
+        replay.apply(&input.scenario.mesh);
+        replay.state.apply(input.extra, &mut replay.findings);
+        replay
     }
 
     /// Applies files one after the other: what a later one says again replaces what an earlier one said,
     /// and only within one file is that a mistake.
-    fn apply(&mut self, paths: &[Spanned<String>], at: Instant) -> Vec<ObjectRef> {
-        self.applied.extend(paths.iter().map(|path| (at, path.value.clone())));
+    fn apply(&mut self, paths: &[Spanned<String>]) -> Vec<ObjectRef> {
         let mut applied = Vec::new();
         for documents in paths.iter().filter_map(|path| self.input.files.get(&path.value)) {
             applied.extend(self.state.apply(documents, &mut self.findings));
@@ -159,7 +157,7 @@ impl Replay<'_> {
     }
 
     fn step(&mut self, step: &Step, at: Instant) {
-        let applied = self.apply(&step.apply, at);
+        let applied = self.apply(&step.apply);
         self.note(at, "apply", applied);
         for reference in &step.delete {
             let deleted = self.state.delete(reference, &mut self.findings);
