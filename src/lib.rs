@@ -15,5 +15,6 @@ pub mod record;
 pub mod sim;
 pub mod staging;
 pub mod analysis;
+pub mod envoy;
 pub mod conformance;
 pub mod report;

@@ -8,6 +8,7 @@ use super::check::{self, CheckArgs};
 use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
+use super::export::{self, ExportArgs};
 use super::route::{self, RouteArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
@@ -42,6 +43,7 @@ Exit codes:
 enum Command {
     Check(CheckArgs),
     Conformance(ConformanceArgs),
+    Export(ExportArgs),
     Route(RouteArgs),
     Run(RunArgs),
     Schema(SchemaArgs),
@@ -53,6 +55,7 @@ impl Command {
         match self {
             Command::Check(args) => check::run(args, cx),
             Command::Conformance(args) => conformance::run(args, cx),
+            Command::Export(args) => export::run(args, cx),
             Command::Route(args) => route::run(args, cx),
             Command::Run(args) => run::run(args, cx),
             Command::Schema(args) => schema::run(args, cx),

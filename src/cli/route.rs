@@ -8,11 +8,11 @@ use meshsim::mesh::{CompileOptions, Mesh, Proxy, ProxyId, ProxyKind, compile};
 use meshsim::report::{self, RouteQuestion, ShownOutcomes};
 use meshsim::routing::{Chances, Dial, Request, resolve};
 use meshsim::text::{Style, plural};
-use meshsim::yaml;
 
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
 use super::input::Input;
+use super::proxies::{self, listed};
 use super::release::Release;
 use super::url::Target;
 
@@ -173,7 +173,7 @@ fn ask(target: &Target, method: &str, mut headers: Vec<(String, String)>, args: 
 fn sender(mesh: &Mesh, from: Option<&str>, host: &str) -> Result<ProxyId, String> {
     let names: Vec<&str> = mesh.proxies.iter().map(|proxy| proxy.spec.name.as_str()).collect();
     if let Some(from) = from {
-        return mesh.proxy_named(from).ok_or_else(|| unknown(from, &names));
+        return proxies::named(mesh, from);
     }
     if is_service(mesh, host) {
         return Err(format!("`{host}` is a service of the mesh: name who calls it with `--from`{}", listed(&names)));
@@ -187,24 +187,6 @@ fn sender(mesh: &Mesh, from: Option<&str>, host: &str) -> Result<ProxyId, String
             let names: Vec<&str> = several.iter().map(|index| names[*index]).collect();
             Err(format!("the mesh has several gateways: name one with `--from`{}", listed(&names)))
         }
-    }
-}
-
-fn unknown(from: &str, names: &[&str]) -> String {
-    let short = names.iter().map(|name| name.split('.').next().unwrap_or(name));
-    match yaml::nearest(from, names.iter().copied().chain(short)) {
-        Some(near) => format!("no proxy is called `{from}`; did you mean `{near}`?"),
-        None => format!("no proxy is called `{from}`{}", listed(names)),
-    }
-}
-
-/// `: a, b, c`, or nothing if there is none; long lists are cut.
-fn listed(names: &[&str]) -> String {
-    const SHOWN: usize = 12;
-    match names.len() {
-        0 => String::new(),
-        count if count > SHOWN => format!(": {} and {} more", names[..SHOWN].join(", "), count - SHOWN),
-        _ => format!(": {}", names.join(", ")),
     }
 }
 

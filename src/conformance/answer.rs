@@ -3,12 +3,12 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::case::CaseRequest;
+use crate::envoy::hash_policy;
 use crate::mesh::cluster::{Cluster, TlsMode, UpstreamTls};
-use crate::mesh::route::{AbortStatus, Fault, Forward, HashPolicy, Mirror, PerMillion, RetryPolicy};
+use crate::mesh::route::{AbortStatus, Fault, Forward, Mirror, PerMillion, RetryPolicy};
 use crate::mesh::{Mesh, Proxy, ProxyId};
 use crate::routing::connection::{ClientTlsFate, EndReason, EndedConn, TcpConn};
 use crate::routing::{Conn, Forwarded, Headers, Outcome, Probability, Received, Selection, listen, outcomes, select_received};
-use crate::time::Duration;
 
 /// Everything that is compared about one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +71,7 @@ fn policy_of(forward: &Forward, record: &mut Map<String, Json>) {
         clusters.insert(leg.cluster.name.clone(), json!(sum));
     }
     record.insert("clusters".to_owned(), Json::Object(clusters));
-    record.insert("timeout".to_owned(), json!(duration(forward.timeout)));
+    record.insert("timeout".to_owned(), json!(forward.timeout.to_string()));
     if let Some(retries) = &forward.retries {
         record.insert("retries".to_owned(), retries_of(retries));
     }
@@ -80,7 +80,7 @@ fn policy_of(forward: &Forward, record: &mut Map<String, Json>) {
         record.insert("mirrors".to_owned(), forward.mirrors.iter().map(mirror).collect());
     }
     if !forward.hash.is_empty() {
-        record.insert("hash".to_owned(), forward.hash.iter().map(hash_of).collect());
+        record.insert("hash".to_owned(), forward.hash.iter().map(hash_policy).collect());
     }
 }
 
@@ -92,13 +92,13 @@ fn retries_of(retries: &RetryPolicy) -> Json {
     });
     let mut put = |key: &str, value: Json| record[key] = value;
     if let Some(timeout) = retries.per_try_timeout {
-        put("per_try_timeout", json!(duration(timeout)));
+        put("per_try_timeout", json!(timeout.to_string()));
     }
     if !retries.codes.is_empty() {
         put("codes", json!(retries.codes));
     }
     if let Some(base) = retries.back_off_base {
-        put("back_off", json!({"base_interval": duration(base)}));
+        put("back_off", json!({"base_interval": base.to_string()}));
     }
     if retries.retry_remote_localities {
         put("retry_remote_localities", json!(true));
@@ -106,31 +106,10 @@ fn retries_of(retries: &RetryPolicy) -> Json {
     record
 }
 
-fn hash_of(policy: &HashPolicy) -> Json {
-    match policy {
-        HashPolicy::Header(name) => json!({"header": {"header_name": name}}),
-        HashPolicy::SourceIp => json!({"connection_properties": {"source_ip": true}}),
-        HashPolicy::Query(name) => json!({"query_parameter": {"name": name}}),
-        HashPolicy::Cookie { name, path, ttl, attributes } => {
-            let mut cookie = json!({"name": name});
-            if let Some(ttl) = ttl {
-                cookie["ttl"] = json!(duration(*ttl));
-            }
-            if !path.is_empty() {
-                cookie["path"] = json!(path);
-            }
-            if !attributes.is_empty() {
-                cookie["attributes"] = attributes.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-            }
-            json!({ "cookie": cookie })
-        }
-    }
-}
-
 fn fault_of(fault: &Fault) -> Json {
     let mut record = Map::new();
     if let Some(delay) = fault.delay {
-        record.insert("delay".to_owned(), json!({"fixed": duration(delay.fixed), "per_million": delay.share.0}));
+        record.insert("delay".to_owned(), json!({"fixed": delay.fixed.to_string(), "per_million": delay.share.0}));
     }
     if let Some(abort) = fault.abort {
         let (key, status) = match abort.status {
@@ -291,16 +270,4 @@ fn headers_of(headers: &Headers) -> Json {
         all.insert(name.clone(), merged);
     }
     Json::Object(all)
-}
-
-/// A duration as protobuf's JSON writes it: seconds with 0, 3, 6 or 9 digits.
-#[must_use]
-pub fn duration(value: Duration) -> String {
-    let (seconds, nanos) = (value.nanos() / 1_000_000_000, value.nanos() % 1_000_000_000);
-    match nanos {
-        0 => format!("{seconds}s"),
-        n if n % 1_000_000 == 0 => format!("{seconds}.{:03}s", n / 1_000_000),
-        n if n % 1_000 == 0 => format!("{seconds}.{:06}s", n / 1_000),
-        n => format!("{seconds}.{n:09}s"),
-    }
 }

@@ -5,6 +5,7 @@
 
 pub mod charts;
 mod conformance;
+mod columns;
 mod finding;
 #[cfg(test)]
 mod fixture;
@@ -12,6 +13,7 @@ mod json;
 mod lane;
 mod names;
 mod plan;
+mod proxy_config;
 mod route;
 mod summary;
 mod tls_check;
@@ -19,6 +21,7 @@ mod tls_check;
 pub use conformance::{conformance, conformance_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{RUN_SCHEMA, result_schema, run_json};
+pub use proxy_config::{clusters, endpoints, listeners, routes};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
 pub use summary::{Detail, Page, summary};
 pub use tls_check::tls_check;

@@ -1,12 +1,9 @@
 //! The table of `istioctl authn tls-check`, column by column as Istio 1.1 printed it.
 
+use super::columns::columns;
 use crate::analysis::TlsCheckRow;
-use crate::text::width;
 
 const HEAD: [&str; 6] = ["HOST:PORT", "STATUS", "SERVER", "CLIENT", "AUTHN POLICY", "DESTINATION RULE"];
-
-/// Blanks between two columns.
-const PADDING: usize = 5;
 
 /// The table, with its head.
 #[must_use]
@@ -21,19 +18,7 @@ pub fn tls_check(rows: &[TlsCheckRow]) -> String {
             row.rule.clone(),
         ]
     };
-    let table: Vec<[String; 6]> = std::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
-    let widths: Vec<usize> =
-        (0..HEAD.len()).map(|column| table.iter().map(|row| width(&row[column])).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in &table {
-        for (cell, wanted) in row.iter().zip(&widths) {
-            text.push_str(cell);
-            text.extend(std::iter::repeat_n(' ', wanted + PADDING - width(cell)));
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
-    text
+    columns(HEAD, rows.iter().map(cells))
 }
 
 #[cfg(test)]

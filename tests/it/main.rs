@@ -4,6 +4,7 @@ mod conformance;
 mod engine;
 mod engine_laws;
 mod engine_phases;
+mod export_commands;
 mod layers;
 mod reading;
 mod readme;
