@@ -17,7 +17,7 @@ use super::script::{Script, Writer};
 use super::shape::Shapes;
 use super::slab::NONE;
 use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint, UpstreamTls};
-use crate::mesh::{ClusterId, ProxyId};
+use crate::mesh::{ClusterId, ProxyId, ProxyKind};
 use crate::record::{CalledId, Directory, Labels, ReachedId};
 
 /// The remembered answers.
@@ -29,7 +29,7 @@ pub(super) struct Atlas<'p> {
     pub(super) targets: Vec<Target>,
     pub(super) directory: Directory,
     scripts: Vec<Script>,
-    script_of: FxHashMap<(Option<usize>, u32), u32>,
+    script_of: FxHashMap<(Handler, u32), u32>,
     pub(super) hop_of: FxHashMap<(u32, Way, u32), u32>,
     target_of: FxHashMap<(u32, TargetKey), u32>,
     /// What is left of targets without some of their pods.
@@ -60,6 +60,14 @@ enum TargetKey {
     Host(String),
 }
 
+/// What handles the requests that reach a pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Handler {
+    App(usize),
+    Gateway,
+    Nothing,
+}
+
 impl<'p> Atlas<'p> {
     pub(super) fn new(plan: &'p Plan) -> Self {
         let directory = plan.directory.clone();
@@ -88,17 +96,34 @@ impl<'p> Atlas<'p> {
 
     /// The script by which a pod handles requests of a shape.
     pub(super) fn script_for(&mut self, pod: u32, shape: u32, queue: &mut Queue) -> u32 {
-        let app = self.app_of(pod);
-        if let Some(script) = self.script_of.get(&(app, shape)) {
+        let handler = match self.app_of(pod) {
+            Some(app) => Handler::App(app),
+            None if self.is_gateway(pod) => Handler::Gateway,
+            None => Handler::Nothing,
+        };
+        if let Some(script) = self.script_of.get(&(handler, shape)) {
             return *script;
         }
         let label = |word: &str| self.plan.labels.get_index_of(word).map_or(Labels::default(), |at| Labels(1 << at));
         let mut writer = Writer { shapes: &mut self.shapes, queue, label: &label };
-        let script = writer.script(app.map(|app| &self.plan.apps[app]), shape);
+        let script = match handler {
+            Handler::App(app) => writer.script(Some(&self.plan.apps[app]), shape),
+            Handler::Gateway => Script::passing_on(shape),
+            Handler::Nothing => writer.script(None, shape),
+        };
         let number = self.scripts.len() as u32;
         self.scripts.push(script);
-        self.script_of.insert((app, shape), number);
+        self.script_of.insert((handler, shape), number);
         number
+    }
+
+    /// Whether a pod is a gateway, which sends on what reaches it from within the mesh.
+    fn is_gateway(&self, pod: u32) -> bool {
+        self.plan.population.stages.iter().any(|stage| {
+            let standing = stage.standings.get(pod as usize).and_then(Option::as_ref);
+            let proxy = standing.and_then(|standing| standing.proxy);
+            proxy.is_some_and(|proxy| stage.mesh.proxies[proxy.index()].spec.kind == ProxyKind::Gateway)
+        })
     }
 
     /// The application of a pod or of a host outside of the mesh.

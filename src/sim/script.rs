@@ -190,6 +190,24 @@ impl Script {
         let reply = ReplyPlan { share: None, status, labels: Labels::default(), delay: Delay::None, every_other: None };
         Script { work: Delay::None, steps: Vec::new(), calls: Vec::new(), replies: vec![reply] }
     }
+
+    /// A gateway that is called from within the mesh: the request goes on as its own proxy routes it,
+    /// and the answer comes back as it is.
+    pub(super) fn passing_on(shape: u32) -> Script {
+        let call = CallPlan {
+            shape,
+            timeout: None,
+            attempts: 1,
+            success: SmallVec::new(),
+            failure_labels: Labels::default(),
+            pass_labels: true,
+            on_success: After::default(),
+            on_failure: After { status_of_call_or: Some(503), ..After::default() },
+            on_timeout: After::default(),
+            share: None,
+        };
+        Script { steps: vec![Step { first: 0, end: 1, times: 1 }], calls: vec![call], ..Script::answering(200) }
+    }
 }
 
 /// The headers of a call: those that are passed on, then those that are set.

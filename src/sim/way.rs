@@ -126,7 +126,8 @@ impl Atlas<'_> {
         let mut legs = Vec::new();
         for (index, leg) in forward.legs.all().iter().enumerate() {
             sum += u64::from(leg.weight);
-            let shape = self.outgoing(place, received, selection, index as u32);
+            let port = port_of(&leg.cluster.name).unwrap_or(place.what.port);
+            let shape = self.outgoing(place, received, selection, (index as u32, port));
             legs.push((sum, self.leg(place, &leg.cluster, forward.cluster_not_found_status, shape)));
         }
         let subsets: Vec<String> = forward.legs.all().iter().map(|leg| subset_of(&leg.cluster.name)).collect();
@@ -143,8 +144,8 @@ impl Atlas<'_> {
         draft
     }
 
-    /// The shape of the request as one destination sees it.
-    fn outgoing(&mut self, place: &Place<'_>, received: &Received<'_>, selection: Selection, leg: u32) -> u32 {
+    /// The shape of the request as one destination sees it, at the port of its service.
+    fn outgoing(&mut self, place: &Place<'_>, received: &Received<'_>, selection: Selection, (leg, port): (u32, u16)) -> u32 {
         let decision = Decision { selection, leg: Some(leg), delay: None, course: Course::NoRoute, stream: 0 };
         let Some(out) = crate::routing::forwarded(place.proxy, received, &decision) else { return place.shape };
         let request = Request {
@@ -154,7 +155,7 @@ impl Atlas<'_> {
             path: out.path,
             headers: out.headers.0,
         };
-        self.shapes.number(Shape { kind: UrlKind::Http, port: place.what.port, request })
+        self.shapes.number(Shape { kind: UrlKind::Http, port, request })
     }
 
     fn leg(&mut self, place: &Place<'_>, cluster: &ClusterRef, missing: u16, shape: u32) -> Leg {
@@ -213,6 +214,11 @@ impl Atlas<'_> {
 
 /// Versions with their shares.
 type Shares = Vec<(usize, f64)>;
+
+/// The service port in a cluster's name.
+fn port_of(cluster: &str) -> Option<u16> {
+    cluster.split('|').nth(1)?.parse().ok()
+}
 
 /// The subset in a cluster's name.
 fn subset_of(cluster: &str) -> String {

@@ -12,7 +12,7 @@ use crate::scenario::{
 use crate::source::{Span, Spanned};
 use crate::text::grouped;
 use crate::time::Duration;
-use crate::workload::{Url, UrlKind};
+use crate::workload::Url;
 use crate::yaml::Map;
 
 /// More requests than this of one client are taken for a slip of the pen.
@@ -179,7 +179,7 @@ impl Check<'_> {
     }
 
     fn call(&mut self, call: &Call) {
-        self.url(&call.url, true);
+        self.url(&call.url);
         if let Some(timeout) = call.timeout.as_ref().filter(|t| t.is_zero()) {
             self.zero_timeout(timeout.span);
         }
@@ -227,15 +227,9 @@ impl Check<'_> {
         }
     }
 
-    fn url(&mut self, url: &Spanned<String>, tcp_allowed: bool) {
-        match Url::parse(url) {
-            Ok(parsed) if parsed.kind == UrlKind::Tcp && !tcp_allowed => {
-                self.invalid(url.span, format!("`{}`: clients send HTTP; write `http://host:port/path`", url.value));
-            }
-            Ok(_) => {}
-            Err(why) => {
-                self.invalid(url.span, format!("`{}`: {why}", url.value));
-            }
+    fn url(&mut self, url: &Spanned<String>) {
+        if let Err(why) = Url::parse(url) {
+            self.invalid(url.span, format!("`{}`: {why}", url.value));
         }
     }
 
@@ -279,7 +273,7 @@ impl Check<'_> {
             _ => {}
         }
         for request in requests {
-            self.url(&request.url, false);
+            self.url(&request.url);
         }
         if let Some(timeout) = client.timeout.as_ref().filter(|t| t.is_zero()) {
             self.zero_timeout(timeout.span);

@@ -6,6 +6,7 @@ mod engine_laws;
 mod engine_phases;
 mod export_commands;
 mod layers;
+mod lessons;
 mod reading;
 mod readme;
 mod routing;

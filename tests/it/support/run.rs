@@ -2,7 +2,7 @@
 //! own.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use meshsim::diagnostic::Severity;
@@ -125,16 +125,18 @@ pub(crate) fn from_file(path: &str) -> Story {
 /// The paths of all scenarios below `scenarios/`, sorted.
 pub(crate) fn all_scenarios() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let listed = |directory: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(directory).expect("scenarios can be listed").map(|entry| entry.expect("an entry").path()).collect()
-    };
-    let folders = listed(&root).into_iter().filter(|path| path.is_dir());
-    let files = folders.flat_map(|folder| listed(&folder));
-    let is_scenario = |path: &PathBuf| path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.ends_with("scenario.yaml"));
-    let mut paths: Vec<String> = files
-        .filter(is_scenario)
-        .map(|path| path.strip_prefix(&root).expect("it was found below").to_string_lossy().replace('\\', "/"))
-        .collect();
+    let mut folders = vec![root.clone()];
+    let mut paths = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("scenarios can be listed") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with("scenario.yaml") {
+                paths.push(path.strip_prefix(&root).expect("it was found below").to_string_lossy().replace('\\', "/"));
+            }
+        }
+    }
     paths.sort();
     paths
 }
