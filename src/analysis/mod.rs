@@ -19,7 +19,7 @@
 //! | `gateway_api` | Gateways and routes of the Gateway API |
 //! | `reachability` | matches that an earlier one takes everything from |
 //!
-//! Beside it, [`tls_check`] tells for each service port what both sides expect of TLS.
+//! [`space`] holds sets of requests and the proofs about them. Beside it, [`tls_check`] tells for each service port what both sides expect of TLS.
 //!
 //! Analyzers look at all objects, also at those that the admission webhook refuses: a reference into
 //! nothing is wrong whatever else is. What compiling found already is not said twice.
@@ -38,6 +38,7 @@ mod input;
 mod policies;
 mod reachability;
 mod services;
+pub mod space;
 mod suppression;
 #[cfg(test)]
 mod testing;

@@ -62,6 +62,13 @@ impl Pattern {
         self.full.is_match(text)
     }
 
+    /// The pattern in the syntax of the `regex` crates, anchored at both ends: what builds an automaton
+    /// of the texts that match.
+    #[must_use]
+    pub fn anchored_syntax(&self) -> &str {
+        self.full.as_str()
+    }
+
     fn part(&self) -> &Regex {
         self.part.get_or_init(|| {
             let full = self.full.as_str();

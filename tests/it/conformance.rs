@@ -7,7 +7,8 @@ use std::path::Path;
 use meshsim::conformance::{Aspect, Case, Score, run};
 use rayon::prelude::*;
 
-fn cases() -> Vec<Case> {
+/// All cases of the repository.
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
     for group in sorted(&root).iter().filter(|path| path.is_dir()) {

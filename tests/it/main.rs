@@ -7,6 +7,7 @@ mod engine_phases;
 mod export_commands;
 mod layers;
 mod lessons;
+mod reach;
 mod reading;
 mod readme;
 mod routing;
