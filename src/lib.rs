@@ -10,7 +10,6 @@ pub mod resource;
 pub mod scenario;
 pub mod mesh;
 pub mod routing;
-pub mod balance;
 pub mod workload;
 pub mod record;
 pub mod sim;

@@ -1,5 +1,7 @@
 //! One case, as it is written.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
@@ -28,6 +30,10 @@ pub struct Case {
     pub endpoints: Vec<DescribedEndpoints>,
     /// Who sends, by name.
     pub proxies: Vec<ProxySpec>,
+    /// Whose server sides are asked.
+    pub servers: Vec<CaseServer>,
+    /// Who calls them.
+    pub callers: Vec<CaseCaller>,
     /// What is sent.
     pub requests: Vec<CaseRequest>,
     /// What was measured.
@@ -39,12 +45,40 @@ pub struct Case {
 pub struct CaseRequest {
     /// Name.
     pub id: String,
-    /// The proxy that sends it.
+    /// The proxy that sends it, or the caller.
     pub from: String,
+    /// The server that it is sent to; empty where a proxy finds that out.
+    pub to: String,
+    /// The server name that a caller's mutual TLS asks for; may be empty.
+    pub server_name: String,
     /// What is dialled.
     pub dial: Dial,
     /// What is sent over HTTP.
     pub request: Request,
+}
+
+/// A workload whose server side is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseServer {
+    /// Its proxy.
+    pub proxy: ProxySpec,
+    /// The port that is meant where none is named.
+    pub port: u16,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+/// Somebody who calls a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseCaller {
+    /// Name.
+    pub name: String,
+    /// The identity of its certificate; `None` for plaintext.
+    pub identity: Option<String>,
+    /// Whether the identity is of the mesh's trust domain.
+    pub trusted: bool,
+    /// Its address.
+    pub address: IpAddr,
 }
 
 /// Why a text is no case.
@@ -66,6 +100,7 @@ impl Case {
             return Err(CaseError("not a mapping in YAML".to_owned()));
         };
         let list = |key: &str| root[key].as_array().map_or(&[][..], Vec::as_slice);
+        let entries = |key: &str| root[key].as_object().into_iter().flatten();
         let requests = list("requests").iter().map(request).collect::<Option<Vec<_>>>();
         Ok(Case {
             group: group.to_owned(),
@@ -75,7 +110,9 @@ impl Case {
             config: text_of(&root["config"]),
             mesh_config: root["meshConfig"].clone(),
             endpoints: list("endpoints").iter().map(endpoints).collect(),
-            proxies: root["proxies"].as_object().map_or_else(Vec::new, |all| all.iter().map(proxy).collect()),
+            proxies: entries("proxies").map(proxy).collect(),
+            servers: entries("servers").map(server).collect(),
+            callers: entries("callers").map(caller).collect(),
             requests: requests.ok_or_else(|| CaseError("a request without `id`".to_owned()))?,
             expect: root["expect"].clone(),
         })
@@ -96,8 +133,9 @@ impl Case {
             findings.extend(more);
             objects.mesh_config = config.or(objects.mesh_config);
         }
+        let proxies = self.proxies.iter().chain(self.servers.iter().map(|server| &server.proxy));
         let options = CompileOptions {
-            proxies: ProxySelection::Described(self.proxies.clone()),
+            proxies: ProxySelection::Described(proxies.cloned().collect()),
             endpoints: self.endpoints.clone(),
             ..CompileOptions::default()
         };
@@ -168,6 +206,29 @@ fn proxy((name, value): (&String, &Json)) -> ProxySpec {
     }
 }
 
+fn server((name, value): (&String, &Json)) -> CaseServer {
+    CaseServer { proxy: proxy((name, value)), port: number(&value["port"]).unwrap_or(80), address: address(&value["ip"]) }
+}
+
+fn caller((name, value): (&String, &Json)) -> CaseCaller {
+    let domain = value["trust_domain"].as_str().unwrap_or(TRUST_DOMAIN);
+    let part = |key: &str| value[key].as_str().unwrap_or("default");
+    let identity = format!("spiffe://{domain}/ns/{}/sa/{}", part("namespace"), part("service_account"));
+    CaseCaller {
+        name: name.clone(),
+        identity: (value["kind"] == "mtls").then_some(identity),
+        trusted: domain == TRUST_DOMAIN,
+        address: address(&value["ip"]),
+    }
+}
+
+const TRUST_DOMAIN: &str = "cluster.local";
+
+/// Callers and servers that are given no address use the loopback interface.
+fn address(value: &Json) -> IpAddr {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
 /// `region/zone/subzone` from the topology labels.
 fn locality(labels: &[(String, String)]) -> String {
     let label = |key: &str| labels.iter().find(|(known, _)| known == key).map_or("", |(_, value)| value.as_str());
@@ -191,6 +252,8 @@ fn request(value: &Json) -> Option<CaseRequest> {
     Some(CaseRequest {
         id: value["id"].as_str()?.to_owned(),
         from: text_of(&value["from"]),
+        to: text_of(&value["to"]),
+        server_name: text_of(&value["sni"]),
         dial: Dial { port: number(&value["port"]).unwrap_or(80), address: value["ip"].as_str().map(str::to_owned), opening },
         request: Request {
             method: value["method"].as_str().unwrap_or("GET").to_owned(),

@@ -7,6 +7,7 @@ use super::answer::{Answer, answer};
 use super::case::{Case, CaseRequest};
 use super::difference::{Difference, first, first_in_sets};
 use super::policy::effective_policy;
+use super::server::{policy_order, server_answer};
 use crate::analysis;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::{Mesh, admission};
@@ -17,7 +18,7 @@ use crate::resource::{Body, Objects};
 pub enum Aspect {
     /// Requests.
     Requests,
-    /// Effective cluster settings.
+    /// Effective cluster settings, and the authorization filters of servers.
     Policies,
     /// Verdicts of validation.
     Verdicts,
@@ -132,7 +133,7 @@ impl Score {
 }
 
 /// Groups whose requests ask for parts that this program does not have yet.
-const UNANSWERED: &[&str] = &["authz", "timed"];
+const UNANSWERED: &[&str] = &["timed"];
 
 /// Runs one case. `aspects` says what is compared.
 #[must_use]
@@ -162,6 +163,10 @@ fn requests(case: &Case, mesh: &Mesh, score: &mut Score) {
     }
     for (id, record) in expected {
         let difference = match case.requests.iter().find(|request| request.id == *id) {
+            Some(asked) if !asked.to.is_empty() => {
+                let ours = server_answer(case, mesh, asked).unwrap_or(Json::Null);
+                first("", &normal(record), &normal(&ours))
+            }
             Some(asked) => request_difference(mesh, asked, record, Recorded::by(case)),
             None => Some(Difference::new("id", Some(&json!(id)), None)),
         };
@@ -248,8 +253,11 @@ fn normal(record: &Json) -> Json {
 }
 
 fn policies(case: &Case, mesh: &Mesh, score: &mut Score) {
-    let Some(expected) = case.expect["policies"].as_object() else { return };
-    for (proxy, clusters) in expected {
+    for (place, record) in case.expect["policy_order"].as_object().into_iter().flatten() {
+        let ours = policy_order(case, mesh, place).unwrap_or(Json::Null);
+        score.count(case, Aspect::Policies, place, first("", record, &ours));
+    }
+    for (proxy, clusters) in case.expect["policies"].as_object().into_iter().flatten() {
         for (cluster, record) in clusters.as_object().into_iter().flatten() {
             let ours =
                 mesh.proxy_named(proxy).map_or(Json::Null, |id| effective_policy(mesh, &mesh.proxies[id.index()], cluster));

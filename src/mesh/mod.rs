@@ -7,11 +7,14 @@
 //! origin.
 
 pub mod admission;
+pub mod authorization;
 pub mod cluster;
 mod compile;
 pub mod coverage;
 pub mod host;
 mod ids;
+pub mod inbound;
+pub mod network;
 pub mod pattern;
 pub mod profile;
 pub mod proxy;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::ids::{ClusterId, Origin, RouteTableId, WorkloadId};
+use super::inbound::Inbound;
 use super::route::{ClusterRef, RouteTable};
 use crate::source::Span;
 
@@ -51,6 +52,8 @@ pub struct Proxy {
     pub fallback: Option<ClusterRef>,
     /// Names and addresses that clients may dial, with the address they resolve to; sorted by name.
     pub dns: Arc<[(String, String)]>,
+    /// Its server side.
+    pub inbound: Inbound,
 }
 
 /// A listener.

@@ -2,6 +2,7 @@
 //! other TLS towards what the server's PeerAuthentication lets in.
 
 use super::cluster::{Endpoint, TlsMode, UpstreamTls};
+use super::ids::Origin;
 use super::registry::Workload;
 
 /// What a server with a sidecar takes.
@@ -21,15 +22,38 @@ pub enum ServerTls {
 pub struct InboundTls {
     /// On ports that are not listed.
     pub mode: ServerTls,
+    /// What says so; nothing where it is the default.
+    pub origin: Origin,
     /// On single ports, sorted by number.
-    pub by_port: Vec<(u16, ServerTls)>,
+    pub by_port: Vec<PortTls>,
+}
+
+/// What a workload takes on one of its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortTls {
+    /// The port.
+    pub port: u16,
+    /// What it takes there.
+    pub mode: ServerTls,
+    /// What says so.
+    pub origin: Origin,
 }
 
 impl InboundTls {
     /// What it takes on a port.
     #[must_use]
     pub fn on_port(&self, port: u16) -> ServerTls {
-        self.by_port.iter().find(|(number, _)| *number == port).map_or(self.mode, |(_, mode)| *mode)
+        self.of_port(port).map_or(self.mode, |own| own.mode)
+    }
+
+    /// What says so.
+    #[must_use]
+    pub fn origin_on_port(&self, port: u16) -> Origin {
+        self.of_port(port).map_or(self.origin, |own| own.origin)
+    }
+
+    fn of_port(&self, port: u16) -> Option<&PortTls> {
+        self.by_port.iter().find(|own| own.port == port)
     }
 }
 
@@ -42,6 +66,18 @@ pub enum Arrival {
     Terminated,
     /// The TLS handshake fails: 503 UF at the client.
     HandshakeFailed,
+}
+
+impl ServerTls {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            ServerTls::Disable => "DISABLE",
+            ServerTls::Permissive => "PERMISSIVE",
+            ServerTls::Strict => "STRICT",
+        }
+    }
 }
 
 impl UpstreamTls {

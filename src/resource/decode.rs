@@ -454,7 +454,6 @@ mod tests {
             ("networking.istio.io/v1alpha3", "EnvoyFilter", "2:7 MSH0501 EnvoyFilter default/x is not modelled"),
             ("config.istio.io/v1alpha2", "rule", "2:7 MSH0501 rule default/x is not modelled"),
             ("telemetry.istio.io/v1", "Telemetry", "2:7 MSH0501 Telemetry default/x is not modelled"),
-            ("security.istio.io/v1", "RequestAuthentication", "2:7 MSH0501 RequestAuthentication default/x is not modelled"),
             ("v1", "PersistentVolumeClaim", "- MSH0102 kinds that do not concern routing are ignored: PersistentVolumeClaim ×1"),
             ("serving.knative.dev/v1", "Service", "- MSH0102 kinds that do not concern routing are ignored: Service ×1"),
         ] {

@@ -11,6 +11,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::host::without_port;
 use super::request::{ClientTls, Dial, Inside, Opening};
+use crate::mesh::network::Network;
 use crate::mesh::proxy::{ChainMatch, ChainTarget, DownstreamTls, FilterChain, Listener};
 use crate::mesh::route::ClusterRef;
 use crate::mesh::{Proxy, ProxyKind, RouteTableId};
@@ -220,20 +221,8 @@ fn by_address<'m>(chains: Vec<&'m FilterChain>, seen: &Seen<'_>) -> Vec<&'m Filt
 }
 
 /// The length of the network's prefix if the network holds the address.
-fn prefix_length(network: &str, address: IpAddr) -> Option<u32> {
-    let (base, length) = match network.split_once('/') {
-        Some((base, length)) => (base, Some(length.parse::<u32>().ok()?)),
-        None => (network, None),
-    };
-    let (bits, base, address) = match (base.parse::<IpAddr>().ok()?, address) {
-        (IpAddr::V4(base), IpAddr::V4(address)) => (32, u128::from(base.to_bits()), u128::from(address.to_bits())),
-        (IpAddr::V6(base), IpAddr::V6(address)) => (128, base.to_bits(), address.to_bits()),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
-    };
-    let length = length.unwrap_or(bits);
-    let shift = bits.checked_sub(length)?;
-    let cut = |value: u128| value.checked_shr(shift).unwrap_or(0);
-    (cut(base) == cut(address)).then_some(length)
+fn prefix_length(network: &str, address: IpAddr) -> Option<u8> {
+    Network::parse(network).filter(|network| network.contains(address)).map(|network| network.length)
 }
 
 /// Keeps the chains with the exact server name, else with the longest wildcard, else without names.

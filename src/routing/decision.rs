@@ -161,13 +161,8 @@ impl Decision {
             Course::NoCluster(_) if profile.unknown_cluster_flag == "NR" => Some(Flag::NoRoute),
             Course::NoCluster(_) => Some(Flag::NoCluster),
             Course::NoEndpoint(_) => Some(Flag::NoHealthyUpstream),
-            Course::Malformed(BadPath::NotATarget) => Some(Flag::DownstreamProtocolError),
-            Course::Forward(_)
-            | Course::Preflight
-            | Course::Redirect
-            | Course::Direct
-            | Course::RequireTls
-            | Course::Malformed(BadPath::NotNormalisable) => None,
+            Course::Malformed(why) => why.flag(),
+            Course::Forward(_) | Course::Preflight | Course::Redirect | Course::Direct | Course::RequireTls => None,
         };
         delayed.into_iter().chain(own).collect()
     }
@@ -184,8 +179,7 @@ impl Decision {
             Course::NoRoute => "route_not_found",
             Course::NoCluster(_) => "cluster_not_found",
             Course::NoEndpoint(_) => "no_healthy_upstream",
-            Course::Malformed(BadPath::NotNormalisable) => "path_normalization_failed",
-            Course::Malformed(BadPath::NotATarget) => "http1.codec_error",
+            Course::Malformed(why) => why.details(),
         }
     }
 }

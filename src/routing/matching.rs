@@ -110,7 +110,7 @@ fn header_holds(condition: &Condition, name: &str, received: &Received<'_>) -> b
 }
 
 /// Hands over each value of a header that conditions compare.
-fn each_value(name: &str, received: &Received<'_>, mut see: impl FnMut(&str)) {
+pub(super) fn each_value(name: &str, received: &Received<'_>, mut see: impl FnMut(&str)) {
     if let Some(value) = pseudo_header(name, received) {
         return see(value);
     }

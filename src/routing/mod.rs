@@ -22,6 +22,7 @@ mod reply;
 mod request;
 mod rewrite;
 mod selection;
+pub mod server;
 #[cfg(test)]
 mod testing;
 

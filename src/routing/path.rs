@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::flag::Flag;
+
 /// Why a path is answered 400 before routing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BadPath {
@@ -14,6 +16,26 @@ pub enum BadPath {
     /// It cannot be a request target: not absolute, or with blanks or characters beyond ASCII
     /// (details `http1.codec_error`, flag DPE).
     NotATarget,
+}
+
+impl BadPath {
+    /// The flag that access logs show.
+    #[must_use]
+    pub const fn flag(self) -> Option<Flag> {
+        match self {
+            BadPath::NotNormalisable => None,
+            BadPath::NotATarget => Some(Flag::DownstreamProtocolError),
+        }
+    }
+
+    /// The response code details.
+    #[must_use]
+    pub const fn details(self) -> &'static str {
+        match self {
+            BadPath::NotNormalisable => "path_normalization_failed",
+            BadPath::NotATarget => "http1.codec_error",
+        }
+    }
 }
 
 /// The path, with its query, after normalisation. Borrowed if nothing changed.

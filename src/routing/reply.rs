@@ -49,6 +49,37 @@ pub(super) fn malformed(why: BadPath) -> Reply {
     }
 }
 
+/// A local answer without a route: its body and status as the client understands them.
+#[must_use]
+pub(super) fn local(received: &Received<'_>, status: u16, body: &[u8]) -> Reply {
+    let reply = Reply { status, headers: Headers::default(), body: body.to_vec() };
+    let mut reply = in_the_clients_terms(received, reply, None);
+    if received.is_head() {
+        reply.body.clear();
+    }
+    reply
+}
+
+/// gRPC clients get status 200 and are told by `grpc-status`, which follows from the HTTP status
+/// unless given; others get a content type.
+fn in_the_clients_terms(received: &Received<'_>, mut reply: Reply, grpc_status: Option<u8>) -> Reply {
+    if received.is_grpc() {
+        let status = grpc_status.unwrap_or(grpc_of_http(reply.status));
+        reply.status = 200;
+        reply.headers.set("content-type", "application/grpc");
+        reply.headers.set("grpc-status", status.to_string());
+        if !reply.body.is_empty() && !received.is_head() {
+            reply.headers.set("grpc-message", percent_encoded(&reply.body));
+        }
+        reply.body.clear();
+    } else if reply.body.is_empty() {
+        reply.headers.remove("content-type");
+    } else if reply.headers.first("content-type").is_none() {
+        reply.headers.set("content-type", "text/plain");
+    }
+    reply
+}
+
 impl Answering<'_> {
     /// The answer that the proxy gives itself; `None` if the request is forwarded.
     #[must_use]
@@ -84,20 +115,7 @@ impl Answering<'_> {
     fn local_with(&self, headers: Headers, status: u16, body: &[u8], grpc_status: Option<u8>) -> Reply {
         let mut reply = Reply { status, headers, body: body.to_vec() };
         self.apply_route(&mut reply, "0");
-        let head = self.received.is_head();
-        if self.received.is_grpc() {
-            reply.status = 200;
-            reply.headers.set("content-type", "application/grpc");
-            reply.headers.set("grpc-status", grpc_status.unwrap_or(grpc_of_http(status)).to_string());
-            if !body.is_empty() && !head {
-                reply.headers.set("grpc-message", percent_encoded(body));
-            }
-            reply.body.clear();
-        } else if body.is_empty() {
-            reply.headers.remove("content-type");
-        } else if reply.headers.first("content-type").is_none() {
-            reply.headers.set("content-type", "text/plain");
-        }
+        reply = in_the_clients_terms(self.received, reply, grpc_status);
         self.add_cors(&mut reply);
         self.without_body_for_head(reply)
     }
@@ -168,7 +186,7 @@ impl Answering<'_> {
         }
         for policy in self.decision.forward(self.proxy).map_or(&[][..], |forward| &forward.hash) {
             if let HashPolicy::Cookie { name, path, ttl: Some(ttl), attributes } = policy
-                && self.received.request.cookie(name).is_none_or(str::is_empty)
+                && !has_cookie(self.received, name)
             {
                 let seconds = ttl.nanos() / 1_000_000_000;
                 reply.headers.0.push(("set-cookie".to_owned(), set_cookie(name, path, seconds, attributes)));
@@ -200,6 +218,12 @@ fn percent_encoded(body: &[u8]) -> String {
         }
         out
     })
+}
+
+/// Whether the client sent a cookie with a value.
+fn has_cookie(received: &Received<'_>, name: &str) -> bool {
+    let mut cookies = received.request.lines("cookie").flat_map(|line| line.split(';'));
+    cookies.any(|pair| pair.trim().split_once('=').is_some_and(|(key, value)| key == name && !value.trim_matches('"').is_empty()))
 }
 
 /// Envoy: `Http::Utility::makeSetCookieValue`.
@@ -397,6 +421,14 @@ mod tests {
         ] {
             let attributes: Vec<_> = attributes.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
             assert_eq!(set_cookie("sid", path, age, &attributes), cookie);
+        }
+        for (cookies, has) in
+            [(vec!["a=b; sid=x"], true), (vec!["a=b", "sid=x"], true), (vec!["sid="], false), (vec!["xsid=1"], false)]
+        {
+            let headers: Vec<_> = cookies.iter().map(|line| ("cookie", *line)).collect();
+            let request = request("GET", "/", &headers);
+            let received = Received::new(crate::mesh::ProxyKind::Sidecar, &request).unwrap();
+            assert_eq!(has_cookie(&received, "sid"), has, "{cookies:?}");
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Integration tests, one binary: whole programs and whole files in, bytes out.
 
-mod balance;
 mod conformance;
 mod engine;
 mod engine_laws;

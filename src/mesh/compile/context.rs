@@ -122,6 +122,10 @@ kinds! {
     envoy_filters: kubernetes::MetadataOnly = EnvoyFilter;
     /// PeerAuthentications.
     peer_authentications: security::PeerAuthentication = PeerAuthentication;
+    /// AuthorizationPolicies.
+    authorization_policies: security::AuthorizationPolicy = AuthorizationPolicy;
+    /// RequestAuthentications.
+    request_authentications: security::RequestAuthentication = RequestAuthentication;
     /// Policies of `authentication.istio.io`.
     legacy_policies: security::LegacyPolicy = LegacyPolicy;
     /// MeshPolicies of `authentication.istio.io`.

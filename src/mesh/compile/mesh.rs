@@ -3,6 +3,7 @@
 use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::gateway_claims;
+use super::inbound::InboundBuilder;
 use super::model::Model;
 use super::proxy_routing::RoutingBuilder;
 use super::references;
@@ -11,6 +12,7 @@ use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::admission;
 use crate::mesh::ids::{ProxyId, WorkloadId};
+use crate::mesh::inbound::Inbound;
 use crate::mesh::profile::Profile;
 use crate::mesh::proxy::{Proxy, ProxySpec};
 use crate::mesh::registry::{Pod, Service, Workload};
@@ -98,9 +100,12 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let mut scopes = Scopes::new(&model);
     let mut clusters = ClusterBuilder::new(&model);
     let mut routing = RoutingBuilder::new(&model);
+    let mut inbound = InboundBuilder::new(&model);
     let mut proxies = Vec::new();
     for (spec, workload) in &specs {
-        proxies.push(proxy(&scopes.view(spec), *workload, &mut clusters, &mut routing, &mut diagnostics));
+        let view = scopes.view(spec);
+        let inbound = inbound.inbound(&view, *workload);
+        proxies.push(Proxy { inbound, ..proxy(&view, *workload, &mut clusters, &mut routing, &mut diagnostics) });
     }
     let Model { registry, .. } = model;
     let mesh = Mesh {
@@ -132,6 +137,7 @@ fn proxy<'a>(
         clusters,
         fallback: routing.fallback,
         dns: routing.dns,
+        inbound: Inbound::default(),
     }
 }
 

@@ -13,11 +13,13 @@
 //! | visibility | `visibility` | Sidecars, `exportTo` | what each proxy sees |
 //! | proxies | `clusters`, `cluster_settings`, `policy`, `locality`, `upstream_tls` | one proxy's view | its clusters |
 //! | routes | `proxy_routing`, `sidecar_routes`, `gateway_routes`, `routes/` | one proxy's view, its clusters | its route tables |
+//! | server side | `inbound`, `server_tls`, `authorization/` | Services, PeerAuthentications, AuthorizationPolicies | what each proxy takes, and from whom |
 //! | listeners | `sidecar_listeners`, `gateway_listeners`, `l4_routes` | the same | its listeners |
 //!
 //! Everything before visibility is done once for all proxies; views are shared by proxies of one
 //! namespace, clusters by proxies whose view of them is the same.
 
+mod authorization;
 mod cluster_settings;
 mod clusters;
 mod context;
@@ -32,6 +34,7 @@ mod gateway_routes;
 mod gateway_servers;
 mod gateways;
 mod hash_policies;
+mod inbound;
 mod injection;
 mod l4_routes;
 mod locality;

@@ -4,21 +4,25 @@
 use rustc_hash::FxHashMap;
 
 use super::context::{Context, Item, labels, selects};
-use crate::mesh::transport::{InboundTls, ServerTls};
+use crate::mesh::Origin;
+use crate::mesh::transport::{InboundTls, PortTls, ServerTls};
 use crate::resource::security::{MutualTls, PeerAuthentication};
 
 /// All PeerAuthentications, by the level they apply at.
 #[derive(Debug)]
 pub(in crate::mesh) struct PeerAuthentications<'a> {
-    mesh: ServerTls,
-    namespaces: FxHashMap<&'a str, ServerTls>,
+    mesh: Takes,
+    namespaces: FxHashMap<&'a str, Takes>,
     workloads: FxHashMap<&'a str, Vec<WorkloadPolicy<'a>>>,
 }
+
+/// What servers take, and what says so.
+type Takes = (ServerTls, Origin);
 
 #[derive(Debug)]
 struct WorkloadPolicy<'a> {
     selector: Vec<(String, String)>,
-    spec: &'a PeerAuthentication,
+    item: Item<'a, PeerAuthentication>,
 }
 
 impl<'a> PeerAuthentications<'a> {
@@ -27,16 +31,16 @@ impl<'a> PeerAuthentications<'a> {
         let root = cx.root_namespace();
         let is_wide = |item: &&Item<'a, PeerAuthentication>| selector(item.spec).is_empty();
         let of_root = cx.peer_authentications.iter().filter(is_wide).find(|item| item.object.namespace == root);
-        let mesh = of_root.and_then(|item| mode(item.spec.mtls.as_ref())).unwrap_or(ServerTls::Permissive);
+        let mesh = of_root.and_then(takes).unwrap_or((ServerTls::Permissive, Origin::default()));
         let mut namespaces = FxHashMap::default();
         let mut workloads: FxHashMap<&str, Vec<WorkloadPolicy<'a>>> = FxHashMap::default();
         // A selector in the root namespace selects nothing.
         for item in cx.peer_authentications.iter().filter(|item| item.object.namespace != root) {
             let (namespace, selector) = (item.object.namespace.as_str(), selector(item.spec));
             if selector.is_empty() {
-                namespaces.entry(namespace).or_insert_with(|| mode(item.spec.mtls.as_ref()).unwrap_or(mesh));
+                namespaces.entry(namespace).or_insert_with(|| takes(item).unwrap_or(mesh));
             } else {
-                workloads.entry(namespace).or_default().push(WorkloadPolicy { selector, spec: item.spec });
+                workloads.entry(namespace).or_default().push(WorkloadPolicy { selector, item: *item });
             }
         }
         PeerAuthentications { mesh, namespaces, workloads }
@@ -44,6 +48,10 @@ impl<'a> PeerAuthentications<'a> {
 
     /// What servers of a namespace take unless a policy for single workloads says otherwise.
     pub(in crate::mesh) fn of_namespace(&self, namespace: &str) -> ServerTls {
+        self.inherited(namespace).0
+    }
+
+    fn inherited(&self, namespace: &str) -> Takes {
         self.namespaces.get(namespace).copied().unwrap_or(self.mesh)
     }
 
@@ -54,14 +62,17 @@ impl<'a> PeerAuthentications<'a> {
 
     /// What a workload takes on all of its ports.
     pub(in crate::mesh) fn inbound(&self, namespace: &str, labels: &[(String, String)]) -> InboundTls {
-        let inherited = self.of_namespace(namespace);
+        let (mode, origin) = self.inherited(namespace);
         let own = self.workloads.get(namespace).and_then(|all| all.iter().find(|policy| selects(&policy.selector, labels)));
-        let Some(WorkloadPolicy { spec, .. }) = own else { return InboundTls { mode: inherited, by_port: Vec::new() } };
-        let ports = spec.port_level_mtls.iter().flat_map(|ports| ports.iter());
-        let mut by_port: Vec<(u16, ServerTls)> =
-            ports.filter_map(|(port, mtls)| Some((port.parse().ok()?, mode(Some(mtls))?))).collect();
-        by_port.sort_unstable_by_key(|(port, _)| *port);
-        InboundTls { mode: mode(spec.mtls.as_ref()).unwrap_or(inherited), by_port }
+        let Some(WorkloadPolicy { item, .. }) = own else { return InboundTls { mode, origin, by_port: Vec::new() } };
+        let (mode, origin) = takes(item).unwrap_or((mode, origin));
+        let ports = item.spec.port_level_mtls.iter().flat_map(|ports| ports.iter());
+        let of_port = |(port, mtls): (&str, &MutualTls)| {
+            Some(PortTls { port: port.parse().ok()?, mode: said(Some(mtls))?, origin: item.origin(mtls.span) })
+        };
+        let mut by_port: Vec<PortTls> = ports.filter_map(of_port).collect();
+        by_port.sort_unstable_by_key(|own| own.port);
+        InboundTls { mode, origin, by_port }
     }
 }
 
@@ -69,8 +80,14 @@ fn selector(spec: &PeerAuthentication) -> Vec<(String, String)> {
     spec.selector.as_ref().map(|selector| labels(&selector.match_labels)).unwrap_or_default()
 }
 
+/// What a policy says for all ports, or `None` if it is inherited.
+fn takes(item: &Item<'_, PeerAuthentication>) -> Option<Takes> {
+    let mtls = item.spec.mtls.as_ref()?;
+    Some((said(Some(mtls))?, item.origin(mtls.span)))
+}
+
 /// The mode, or `None` if it is inherited.
-fn mode(mtls: Option<&MutualTls>) -> Option<ServerTls> {
+fn said(mtls: Option<&MutualTls>) -> Option<ServerTls> {
     match mtls?.mode.as_ref()?.value.as_str() {
         "DISABLE" => Some(ServerTls::Disable),
         "PERMISSIVE" => Some(ServerTls::Permissive),

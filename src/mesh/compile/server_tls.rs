@@ -4,7 +4,7 @@
 use super::context::{Context, Item, selects};
 use super::peer_authentication::PeerAuthentications;
 use crate::mesh::registry::{Service, TargetPort, Workload};
-use crate::mesh::transport::{InboundTls, ServerTls};
+use crate::mesh::transport::{InboundTls, PortTls, ServerTls};
 use crate::resource::PortRef;
 use crate::resource::security::{LegacyPeer, LegacyPolicy, LegacyPort};
 use crate::yaml::Node;
@@ -25,17 +25,18 @@ fn legacy(cx: &Context<'_>, services: &[Service], workload: &Workload) -> Inboun
     let own = |item: &&Item<'_, LegacyPolicy>| item.object.namespace == workload.namespace;
     let of_namespace = cx.legacy_policies.iter().filter(own).find(|item| item.spec.targets.is_empty());
     let of_mesh = cx.legacy_mesh_policies.first();
-    let mode = of_namespace.or(of_mesh).map_or(ServerTls::Disable, |item| legacy_mode(item.spec));
-    let mut by_port: Vec<(u16, ServerTls)> = Vec::new();
+    let wide = of_namespace.or(of_mesh);
+    let mode = wide.map_or(ServerTls::Disable, |item| legacy_mode(item.spec));
+    let mut by_port: Vec<PortTls> = Vec::new();
     for item in cx.legacy_policies.iter().filter(own) {
         for (port, service) in targets(item.spec, services, workload) {
-            if let Some(number) = target_number(service, port, workload).filter(|n| by_port.iter().all(|(known, _)| known != n)) {
-                by_port.push((number, legacy_mode(item.spec)));
+            if let Some(port) = target_number(service, port, workload).filter(|n| by_port.iter().all(|known| known.port != *n)) {
+                by_port.push(PortTls { port, mode: legacy_mode(item.spec), origin: item.origin(item.object.span) });
             }
         }
     }
-    by_port.sort_unstable_by_key(|(number, _)| *number);
-    InboundTls { mode, by_port }
+    by_port.sort_unstable_by_key(|own| own.port);
+    InboundTls { mode, origin: wide.map(|item| item.origin(item.object.span)).unwrap_or_default(), by_port }
 }
 
 /// The service ports that a policy is for, as far as the workload serves them.

@@ -1,0 +1,17 @@
+//! The server side of a request: which inbound filter chain takes the connection, and who is let
+//! through, with the reason.
+//!
+//! [`serve`] is a pure function of a compiled proxy and what arrives. [`failure`] says of a rule that
+//! did not match which condition failed first.
+
+mod call;
+mod rbac;
+mod reason;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub use call::{CallerTls, Content, ServerCall, Token};
+pub use rbac::{Engine, FilterOutcome};
+pub use reason::{Failure, failure};
+pub use serve::{Served, ServerAnswer, ServerEnd, TokenRefusal, admitted, serve};
