@@ -10,6 +10,7 @@ pub mod resource;
 pub mod scenario;
 pub mod mesh;
 pub mod routing;
+pub mod balance;
 pub mod workload;
 pub mod record;
 pub mod sim;

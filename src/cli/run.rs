@@ -37,9 +37,10 @@ pub(crate) struct RunArgs {
     /// Requests of each client in each phase, instead of the scenario's
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     requests: Option<u64>,
-    /// Release of Istio whose behaviour applies, such as 1.1 or latest, instead of the scenario's
-    #[arg(long, value_name = "VERSION", value_parser = release)]
-    istio_version: Option<String>,
+    /// Release of Istio whose behaviour applies, such as 1.1 or latest, instead of the scenario's; `1.23..1.24` runs
+    /// the scenario on both and shows what differs
+    #[arg(long, value_name = "VERSION|A..B", value_parser = releases)]
+    istio_version: Option<Releases>,
     /// When the run ends, such as 90s, instead of what the scenario says
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     until: Option<Duration>,
@@ -60,10 +61,24 @@ pub(crate) struct RunArgs {
     threads: Option<u16>,
 }
 
+/// One release, or two to compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Releases {
+    One(String),
+    Two(String, String),
+}
+
+fn releases(text: &str) -> Result<Releases, String> {
+    match text.split_once("..") {
+        Some((before, after)) => Ok(Releases::Two(release(before)?, release(after)?)),
+        None => release(text).map(Releases::One),
+    }
+}
+
 fn release(text: &str) -> Result<String, String> {
     match Profile::of_version(text) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("no release of Istio; write 1.0, 1.24 or latest".to_owned()),
+        None => Err("no release of Istio; write 1.0, 1.24, latest, or two as in 1.23..1.24".to_owned()),
     }
 }
 
@@ -120,7 +135,12 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
         if index > 0 && args.output.iter().any(|output| output.format == Format::Text && output.file.is_none()) {
             cx.print("\n")?;
         }
-        if one(args, path, cx)? != Exit::Good {
+        let outcome = match &args.istio_version {
+            None => one(args, path, None, cx)?,
+            Some(Releases::One(release)) => one(args, path, Some(release), cx)?,
+            Some(Releases::Two(before, after)) => two(args, path, [before, after], cx)?,
+        };
+        if outcome != Exit::Good {
             exit = Exit::Findings;
         }
         if watch::is_interrupted() {
@@ -130,9 +150,52 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
     Ok(exit)
 }
 
-fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
-    let Some(Prepared { mut sources, folder, scenario, plan }) = prepare(args, path, cx)? else {
+fn one(args: &RunArgs, path: &Path, release: Option<&str>, cx: &mut Context) -> Outcome {
+    let Some(Acted { report, sources, is_cut_short }) = act(args, path, release, cx)? else {
         return Ok(Exit::Findings);
+    };
+    deliver(args, &report, &sources, cx)?;
+    charts(args, &report, cx)?;
+    let failed = is_cut_short || report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
+    Ok(if failed { Exit::Findings } else { Exit::Good })
+}
+
+/// Runs a scenario on two releases and shows what differs. Its expectations are those of one release, so
+/// they are compared and not judged.
+fn two(args: &RunArgs, path: &Path, releases: [&str; 2], cx: &mut Context) -> Outcome {
+    let mut reports = Vec::new();
+    for release in releases {
+        let Some(Acted { mut report, is_cut_short, .. }) = act(args, path, Some(release), cx)? else {
+            return Ok(Exit::Findings);
+        };
+        // As it was typed: what a release does may be what an earlier one began.
+        report.istio = release.to_owned();
+        if is_cut_short || report.interrupted {
+            cx.note(&format!("the run on Istio {release} did not end, so there is nothing to compare"));
+            return Ok(Exit::Findings);
+        }
+        reports.push(report);
+    }
+    let [before, after] = reports.as_slice() else { return Ok(Exit::Findings) };
+    hand_out(args, cx, |format, colour| match format {
+        Format::Json => report::eras_json(before, after),
+        Format::Text | Format::None => report::eras(before, after, Style { colour, ..Style::PLAIN }),
+    })?;
+    Ok(Exit::Good)
+}
+
+/// A scenario that was run.
+struct Acted {
+    report: RunReport,
+    sources: Sources,
+    /// Whether the engine gave up.
+    is_cut_short: bool,
+}
+
+/// Runs a scenario. `None` if findings stand in the way, which have been shown.
+fn act(args: &RunArgs, path: &Path, release: Option<&str>, cx: &mut Context) -> Result<Option<Acted>, Stop> {
+    let Some(Prepared { mut sources, folder, scenario, plan }) = prepare(args, path, release, cx)? else {
+        return Ok(None);
     };
     match plan.requests() {
         Some(requests) => cx.detail(&format!("{}: {}", report_name(&scenario), plural(requests, "request"))),
@@ -153,10 +216,7 @@ fn one(args: &RunArgs, path: &Path, cx: &mut Context) -> Outcome {
         failure.explain = what.collect();
     }
     sources.relative_to(&folder);
-    deliver(args, &report, &sources, cx)?;
-    charts(args, &report, cx)?;
-    let failed = is_cut_short || report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
-    Ok(if failed { Exit::Findings } else { Exit::Good })
+    Ok(Some(Acted { report, sources, is_cut_short }))
 }
 
 /// A scenario that can be run.
@@ -169,7 +229,7 @@ struct Prepared {
 }
 
 /// Reads and resolves a scenario. `None` if findings stand in the way, which have been shown.
-fn prepare(args: &RunArgs, path: &Path, cx: &mut Context) -> Result<Option<Prepared>, Stop> {
+fn prepare(args: &RunArgs, path: &Path, release: Option<&str>, cx: &mut Context) -> Result<Option<Prepared>, Stop> {
     let ScenarioFiles { mut sources, file, folder, scenario, files, extra, mut diagnostics } =
         scenario_files::load(path, &args.filenames, cx)?;
     let Some(mut scenario) = scenario else {
@@ -179,7 +239,7 @@ fn prepare(args: &RunArgs, path: &Path, cx: &mut Context) -> Result<Option<Prepa
     if scenario.name.is_none() {
         scenario.name = Some(Spanned::made_up(name_of(path)));
     }
-    overrule(&mut scenario, args);
+    overrule(&mut scenario, args, release);
     let input = StagingInput { scenario: &scenario, files: &files, extra: &extra };
     let (staged, mut findings) = staging::stage(&input, &mut sources);
     findings.retain(|finding| !is_consequence(finding, &diagnostics));
@@ -207,12 +267,12 @@ fn report_name(scenario: &Scenario) -> &str {
     scenario.name.as_ref().map_or("", |name| name.value.as_str())
 }
 
-fn overrule(scenario: &mut Scenario, args: &RunArgs) {
+fn overrule(scenario: &mut Scenario, args: &RunArgs, release: Option<&str>) {
     if let Some(seed) = args.seed {
         scenario.seed = Some(Spanned::made_up(seed));
     }
-    if let Some(version) = &args.istio_version {
-        scenario.istio = Some(Spanned::made_up(version.clone()));
+    if let Some(version) = release {
+        scenario.istio = Some(Spanned::made_up(version.to_owned()));
     }
     if let Some(until) = args.until {
         scenario.until = Some(Spanned::made_up(until));
@@ -290,17 +350,19 @@ fn release_of(scenario: &Scenario) -> impl Iterator<Item = String> {
 }
 
 fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Context) -> Result<(), Stop> {
-    for output in &args.output {
-        let colour = cx.color() && output.file.is_none();
-        let text = match output.format {
-            Format::None => continue,
-            Format::Json => report::run_json(report, sources),
-            Format::Text => {
-                let detail = if args.full { Detail::Full } else { Detail::Compact };
-                let style = Style { colour, ..Style::PLAIN };
-                report::summary(report, &Page { sources, style, detail })
-            }
-        };
+    let detail = if args.full { Detail::Full } else { Detail::Compact };
+    hand_out(args, cx, |format, colour| match format {
+        Format::Json => report::run_json(report, sources),
+        Format::Text | Format::None => {
+            report::summary(report, &Page { sources, style: Style { colour, ..Style::PLAIN }, detail })
+        }
+    })
+}
+
+/// Writes a result in every form that was asked for; `render` is told the form and whether to use colours.
+fn hand_out(args: &RunArgs, cx: &mut Context, render: impl Fn(Format, bool) -> String) -> Result<(), Stop> {
+    for output in args.output.iter().filter(|output| output.format != Format::None) {
+        let text = render(output.format, cx.color() && output.file.is_none());
         match &output.file {
             Some(file) => result_file::write(file, text.as_bytes())?,
             None => cx.print(&text)?,

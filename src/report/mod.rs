@@ -6,6 +6,7 @@
 pub mod charts;
 mod conformance;
 mod columns;
+mod eras;
 mod finding;
 #[cfg(test)]
 mod fixture;
@@ -19,6 +20,7 @@ mod summary;
 mod tls_check;
 
 pub use conformance::{conformance, conformance_json};
+pub use eras::{ERAS_SCHEMA, eras, eras_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{RUN_SCHEMA, result_schema, run_json};
 pub use proxy_config::{clusters, endpoints, listeners, routes};

@@ -105,7 +105,7 @@ fn outcome_words(status: u16, flags: &str) -> String {
 }
 
 /// How good an answer is at a glance.
-fn outcome_ink(status: u16, flags: &str) -> Ink {
+pub(super) fn outcome_ink(status: u16, flags: &str) -> Ink {
     match status {
         0 | 500.. => Ink::Bad,
         400..500 => Ink::Odd,

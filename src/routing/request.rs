@@ -26,6 +26,14 @@ impl Request {
     pub fn lines<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
+
+    /// The value of a cookie, without quotes (Envoy: `Http::Utility::parseCookieValue`).
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let pairs = self.lines("cookie").flat_map(|line| line.split(';')).filter_map(|pair| pair.split_once('='));
+        let (_, value) = { pairs }.find(|(key, _)| key.trim_start_matches(' ') == name)?;
+        Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
+    }
 }
 
 /// How a request reached the proxy.
@@ -130,6 +138,27 @@ impl Chances {
             stream: draw.value(Purpose::Stream),
             delay: draw.value(Purpose::FaultDelay),
             abort: draw.value(Purpose::FaultAbort),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::request;
+
+    #[test]
+    fn the_first_cookie_of_a_name_counts_without_its_quotes() {
+        for (lines, value) in [
+            (&["a=b; sid=x"][..], Some("x")),
+            (&["a=b", "sid=x"], Some("x")),
+            (&["sid=1;sid=2", "sid=3"], Some("1")),
+            (&["sid=\"q\""], Some("q")),
+            (&["sid="], Some("")),
+            (&["sid=a=b"], Some("a=b")),
+            (&["xsid=1; SID=2; sid"], None),
+        ] {
+            let headers: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
+            assert_eq!(request("GET", "/", &headers).cookie("sid"), value, "{lines:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Integration tests, one binary: whole programs and whole files in, bytes out.
 
+mod balance;
 mod conformance;
 mod engine;
 mod engine_laws;

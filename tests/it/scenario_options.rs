@@ -158,3 +158,18 @@ fn the_command_that_explains_a_failure_can_be_pasted() {
     assert_eq!(code, Some(0), "{stderr}");
     assert!(explained.contains("header `end-user` is `jason`"), "{explained}");
 }
+
+#[test]
+fn two_releases_are_compared_on_the_same_traffic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let compare = |releases: &str| {
+        let args = ["-q", "run", "scenarios/lessons/default-retries", "--istio-version", releases];
+        let (code, stdout, stderr) = meshsim(root, &args);
+        assert_eq!(code, Some(0), "{stderr}");
+        stdout
+    };
+    let found = compare("1.23..1.24");
+    assert!(found.contains("on Istio 1.23 (before) and on 1.24 (after)"), "{found}");
+    assert!(found.lines().any(|line| line.contains("503  URX") && line.trim_end().ends_with('0')), "{found}");
+    assert!(compare("1.11..1.12").contains("no difference"), "nothing changed between these for this scenario");
+}
