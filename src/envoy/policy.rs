@@ -122,7 +122,7 @@ pub fn http_options(cluster: &Cluster) -> Option<Value> {
         common.insert("max_connection_duration".to_owned(), seconds(duration));
     }
     let mut options = Map::new();
-    if !common.is_empty() {
+    if connection.has_http_options {
         options.insert("common_http_protocol_options".to_owned(), common.into());
     }
     if let Some(upstream) = upstream_options(&cluster.tls) {
@@ -131,7 +131,15 @@ pub fn http_options(cluster: &Cluster) -> Option<Value> {
     if options.is_empty() && connection.protocol == UpstreamProtocol::Default {
         return None;
     }
-    let http2 = connection.streams_max.map_or(json!({}), |streams| json!({"max_concurrent_streams": streams}));
+    let mut http2 = Map::new();
+    if let Some(streams) = connection.streams_max {
+        http2.insert("max_concurrent_streams".to_owned(), streams.into());
+    }
+    if let Some((interval, timeout)) = connection.http2_keep_alive {
+        let times = [("interval", interval), ("timeout", timeout)];
+        let times = times.into_iter().filter_map(|(key, time)| Some((key.to_owned(), seconds(time?))));
+        http2.insert("connection_keepalive".to_owned(), Value::Object(times.collect()));
+    }
     let (key, protocol) = match connection.protocol {
         UpstreamProtocol::Default => ("explicit_http_config", json!({"http_protocol_options": {}})),
         UpstreamProtocol::Http2 => ("explicit_http_config", json!({"http2_protocol_options": http2})),

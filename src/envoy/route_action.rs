@@ -103,7 +103,12 @@ pub fn hash_policy(policy: &HashPolicy) -> Value {
             put(&mut cookie, "name", name.as_str());
             put(&mut cookie, "ttl", ttl.map_or(Value::Null, seconds));
             put(&mut cookie, "path", path.as_str());
-            let attributes = attributes.iter().map(|(name, value)| json!({"name": name, "value": value}));
+            let attributes = attributes.iter().map(|(name, value)| {
+                let mut attribute = Map::new();
+                put(&mut attribute, "name", name.as_str());
+                put(&mut attribute, "value", value.as_str());
+                attribute
+            });
             put(&mut cookie, "attributes", attributes.collect::<Vec<_>>());
             json!({ "cookie": cookie })
         }

@@ -112,6 +112,10 @@ pub struct ConnectionSettings {
     pub streams_max: Option<u32>,
     /// The protocol towards the endpoints.
     pub protocol: UpstreamProtocol,
+    /// Whether the rule has HTTP options of a connection, even if none of them matters here.
+    pub has_http_options: bool,
+    /// HTTP/2 keep-alive: interval and timeout.
+    pub http2_keep_alive: Option<(Option<Duration>, Option<Duration>)>,
     /// Keep-alive probes: probes, time, interval.
     pub tcp_keepalive: Option<(Option<u32>, Option<Duration>, Option<Duration>)>,
 }
@@ -233,10 +237,11 @@ pub struct Endpoint {
 }
 
 impl Cluster {
-    /// Whether a request can leave: there is a healthy endpoint, or the dialled address is taken.
+    /// Whether a request can leave: there is a healthy endpoint, or the dialled address or the
+    /// request's host is taken.
     #[must_use]
     pub fn has_somewhere_to_go(&self) -> bool {
-        self.discovery == Discovery::OriginalDst || self.endpoints().any(|endpoint| endpoint.healthy)
+        matches!(self.discovery, Discovery::OriginalDst | Discovery::DynamicDns) || self.endpoints().any(|e| e.healthy)
     }
 
     /// All endpoints, in order.

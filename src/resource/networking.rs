@@ -573,7 +573,15 @@ crate::record! {
         /// Most concurrent streams of a connection.
         pub max_concurrent_streams: Number = "maxConcurrentStreams",
         /// HTTP/2 keep-alive.
-        pub http2_keep_alive: Option<Node> = "http2KeepAlive",
+        pub http2_keep_alive: Option<Http2KeepAlive> = "http2KeepAlive",
+    }
+
+    /// Pings on idle HTTP/2 connections.
+    pub struct Http2KeepAlive {
+        /// Time between pings.
+        pub interval: Time = "interval",
+        /// How long an answer may take.
+        pub timeout: Time = "timeout",
     }
 
     /// Outlier detection.

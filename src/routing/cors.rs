@@ -1,6 +1,6 @@
 //! Cross-origin requests (Envoy: the CORS filter).
 
-use super::matching::test_holds;
+use super::matching::{join, test_holds};
 use super::received::Received;
 use crate::mesh::route::{Cors, Test};
 
@@ -23,15 +23,24 @@ pub enum CorsRole {
 #[must_use]
 pub fn role(policy: Option<&Cors>, received: &Received<'_>) -> CorsRole {
     let Some(policy) = policy else { return CorsRole::None };
-    let Some(origin) = received.request.header("origin").filter(|o| !o.is_empty()) else { return CorsRole::None };
-    let preflight = received.request.method == "OPTIONS"
-        && received.request.header("access-control-request-method").is_some_and(|method| !method.is_empty());
-    match (origin_allowed(policy, origin), preflight) {
+    let origin = joined_lines(received, "origin");
+    if origin.is_empty() {
+        return CorsRole::None;
+    }
+    let preflight = received.request.method == "OPTIONS" && !joined_lines(received, "access-control-request-method").is_empty();
+    match (origin_allowed(policy, &origin), preflight) {
         (true, true) => CorsRole::Preflight,
         (true, false) => CorsRole::Allowed,
         (false, true) if !policy.forward_unmatched_preflights => CorsRole::ForeignPreflight,
         (false, _) => CorsRole::None,
     }
+}
+
+/// The one value that repeated lines of a header are to the proxy.
+fn joined_lines(received: &Received<'_>, name: &str) -> String {
+    let mut joined = String::new();
+    received.request.lines(name).for_each(|line| join(&mut joined, line));
+    joined
 }
 
 /// A test that holds for `*` allows every origin.
@@ -56,7 +65,7 @@ pub fn answer_headers(policy: &Cors, role: CorsRole, received: &Received<'_>) ->
         CorsRole::ForeignPreflight => (false, true),
     };
     if named {
-        put("access-control-allow-origin", received.request.header("origin").unwrap_or_default());
+        put("access-control-allow-origin", &joined_lines(received, "origin"));
     }
     put("access-control-allow-credentials", if policy.allow_credentials { "true" } else { "" });
     if preflight {

@@ -94,7 +94,7 @@ fn tls_fits_protocol(server: &Server, review: &mut Review<'_>) {
         (Family::Tls, Some(settings)) if settings.https_redirect.as_ref().is_some_and(|r| r.value) => {
             review.warn(settings.span, "`httpsRedirect` is for plain HTTP servers");
         }
-        (Family::Http, Some(settings)) if mode(settings) != "PASSTHROUGH" => {
+        (Family::Http, Some(settings)) if !matches!(mode(settings), "PASSTHROUGH" | "AUTO_PASSTHROUGH") => {
             review.reject(settings.span, "a plain HTTP server may have no tls settings but `httpsRedirect`");
         }
         (Family::Tcp | Family::Udp, Some(settings)) => {
@@ -191,9 +191,12 @@ pub(super) fn namespaced_host(entry: &Spanned<String>, at_gateway: bool, review:
         None if at_gateway => {}
         None => review.reject(entry.span, format!("`{text}` is not `namespace/host`")),
         Some(namespace) => {
-            let label = namespace.strip_prefix('~').filter(|_| !at_gateway).unwrap_or(namespace);
-            let any = matches!(namespace, "." | "*") || (namespace == "~" && !at_gateway);
-            let valid = any || names::is_label(label);
+            // A Sidecar leaves out what has a tilde, alone for every namespace.
+            let (label, excludes) = match namespace.strip_prefix('~').filter(|_| !at_gateway) {
+                Some(label) => (label, true),
+                None => (namespace, false),
+            };
+            let valid = matches!(label, "." | "*") || (excludes && label.is_empty()) || names::is_label(label);
             review.require(valid, entry.span, format!("`{namespace}` is neither `.`, `*` nor a namespace"));
         }
     }

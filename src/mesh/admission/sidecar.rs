@@ -117,7 +117,7 @@ fn repeated_hosts(listener: &SidecarEgress, review: &mut Review<'_>) {
     let own = review.object.namespace.clone();
     let mut seen: Vec<(String, &str)> = Vec::new();
     for host in &listener.hosts {
-        let Some((namespace, name)) = host.split_once('/') else { continue };
+        let Some((namespace, name)) = host.split_once('/').filter(|(namespace, _)| !namespace.starts_with('~')) else { continue };
         let namespace = if namespace == "." { own.clone() } else { namespace.to_owned() };
         let repeats = |(n, h): &(String, &str)| *n == namespace && (*h == name || *h == "*" || name == "*");
         if seen.iter().any(repeats) {
@@ -126,7 +126,7 @@ fn repeated_hosts(listener: &SidecarEgress, review: &mut Review<'_>) {
         seen.push((namespace, name));
     }
     let everything = seen.iter().any(|(namespace, name)| namespace == "*" && *name == "*");
-    if everything && seen.iter().any(|(namespace, _)| namespace != "*" && !namespace.starts_with('~')) {
+    if everything && seen.iter().any(|(namespace, _)| namespace != "*") {
         review.warn(listener.span, "`*/*` imports everything; no other hosts are needed");
     }
 }

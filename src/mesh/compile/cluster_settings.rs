@@ -121,14 +121,26 @@ pub(super) fn connection(
     let http = pool.and_then(|pool| pool.http.as_ref());
     let protocol = upstream_protocol(pool, port, kind, mesh);
     let idle = http.and_then(|http| http.idle_timeout.as_ref()).or(tcp.and_then(|tcp| tcp.idle_timeout.as_ref()));
-    // The field exists only where the port itself is HTTP/2: an upgrade comes later, and keeping the
+    // These fields exist only where the port itself is HTTP/2: an upgrade comes later, and keeping the
     // client's protocol replaces it.
-    let has_streams = is_http2(port.protocol) && protocol == UpstreamProtocol::Http2;
+    let has_http2_options = is_http2(port.protocol) && protocol == UpstreamProtocol::Http2;
+    let requests_per_connection_max = positive(http.and_then(|http| http.max_requests_per_connection.as_ref())).unwrap_or(0);
+    let duration_max = duration(tcp.and_then(|tcp| tcp.max_connection_duration.as_ref()));
+    let streams_max = positive(http.and_then(|http| http.max_concurrent_streams.as_ref()));
+    let keep_alive = http.and_then(|http| http.http2_keep_alive.as_ref());
     ConnectionSettings {
-        requests_per_connection_max: positive(http.and_then(|http| http.max_requests_per_connection.as_ref())).unwrap_or(0),
+        requests_per_connection_max,
         idle_timeout: duration(idle),
-        duration_max: duration(tcp.and_then(|tcp| tcp.max_connection_duration.as_ref())),
-        streams_max: positive(http.and_then(|http| http.max_concurrent_streams.as_ref())).filter(|_| has_streams),
+        duration_max,
+        streams_max: streams_max.filter(|_| has_http2_options),
+        has_http_options: requests_per_connection_max > 0
+            || idle.is_some()
+            || duration_max.is_some()
+            || streams_max.is_some()
+            || keep_alive.is_some(),
+        http2_keep_alive: keep_alive
+            .filter(|_| has_http2_options)
+            .map(|keep_alive| (duration(keep_alive.interval.as_ref()), duration(keep_alive.timeout.as_ref()))),
         protocol,
         tcp_keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| {
             (positive(keepalive.probes.as_ref()), duration(keepalive.time.as_ref()), duration(keepalive.interval.as_ref()))

@@ -185,7 +185,8 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
     };
     let own_passthrough = match request.subset {
         Some((_, subset)) => settings::is_passthrough(subset.traffic_policy.as_ref().and_then(|p| p.load_balancer.as_ref())),
-        None => settings::is_passthrough(of_rule.load_balancer),
+        // An entry for the port does not count here.
+        None => settings::is_passthrough(rule.and_then(|r| r.traffic_policy?.value.load_balancer.as_ref())),
     };
     let is_dnat = request.mode == Mode::SniDnat;
     let tls = match request.mode {
@@ -197,11 +198,17 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
     // Where clients dial addresses themselves, subsets do not limit what they can dial.
     let wanted =
         request.subset.filter(|_| discovery != Discovery::OriginalDst).map(|(_, subset)| settings::subset_labels(subset));
+    // A panic threshold would send requests to pods that are not ready.
+    let may_panic = policy.outlier.and_then(|o| o.min_health_percent.as_ref()).is_some_and(|percent| percent.value > 0);
+    let tells_unready = cx.options.profile.unready_endpoints && !may_panic;
+    let marks = super::policy::tls_of_marks(rule, request.subset.map(|(_, subset)| subset), number);
     let groups = groups(&all, |endpoint| {
-        let mutual_tls = upstream_tls::takes_mutual_tls(endpoint, &policy, &model.servers);
+        let mutual_tls = upstream_tls::takes_mutual_tls(endpoint, marks, &model.servers);
         let in_subset = wanted.as_ref().is_none_or(|wanted| super::context::selects(wanted, &endpoint.labels));
-        let is_told = endpoint.ready || cx.options.profile.unready_endpoints;
-        (in_subset && is_told && (mutual_tls || !is_dnat)).then_some(mutual_tls)
+        let is_told = endpoint.ready || tells_unready;
+        // Endpoints that are told have addresses; names are for DNS.
+        let is_tellable = discovery != Discovery::Eds || endpoint.has_address();
+        (in_subset && is_told && is_tellable && (mutual_tls || !is_dnat)).then_some(mutual_tls)
     });
     let outlier = settings::outlier_detection(&cx.mesh_config, &policy);
     let plan = Plan {

@@ -1,5 +1,6 @@
 //! The endpoints of every service port, before any client's policy looks at them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -15,6 +16,9 @@ use crate::source::Spanned;
 
 /// Label that an EndpointSlice says its service by.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// How the path of a socket starts.
+const UNIX: &str = "unix://";
 
 /// Labels that every endpoint has of its locality, in the order region, zone, subzone.
 pub(super) const LOCALITY_LABELS: [&str; 3] =
@@ -41,6 +45,13 @@ pub(super) struct RegistryEndpoint {
     pub(super) ready: bool,
     /// Whether it takes Istio mutual TLS as far as its pod is concerned.
     pub(super) mutual_tls: bool,
+}
+
+impl RegistryEndpoint {
+    /// Whether it has an address (or a socket's path) instead of a name that DNS resolves.
+    pub(super) fn has_address(&self) -> bool {
+        self.address.starts_with(UNIX) || self.address.parse::<IpAddr>().is_ok()
+    }
 }
 
 /// The endpoints of all services.
@@ -121,28 +132,32 @@ impl<'a> Finder<'a> {
 
     fn of_service(&self, id: ServiceId) -> Vec<Vec<RegistryEndpoint>> {
         let service = self.registry.service(id);
-        if let Some(entries) = self.described.get(&id) {
-            return service.ports.iter().map(|port| self.of_description(service, port, entries)).collect();
-        }
         if service.resolution == Resolution::Alias {
             return vec![Vec::new(); service.ports.len()];
         }
+        let described = self.described.get(&id).map_or(&[][..], Vec::as_slice);
         let selected = self.selected(service);
         let of_port = |port: &ServicePort| {
-            let mut endpoints: Vec<_> = selected.iter().flat_map(|workload| self.of_workload(service, port, *workload)).collect();
+            let mut endpoints = self.of_description(service, port, described);
+            endpoints.extend(selected.iter().flat_map(|workload| self.of_workload(service, port, *workload)));
+            if !described.is_empty() {
+                return endpoints;
+            }
             if endpoints.is_empty() && service.kubernetes {
                 endpoints = self.of_objects(service, port);
             }
             if !service.kubernetes && service.selector.is_empty() {
                 endpoints = self.of_entry(service, port);
             }
-            endpoints
+            let once = endpoints.len();
+            endpoints.into_iter().cycle().take(once * times(service)).collect()
         };
         service.ports.iter().map(of_port).collect()
     }
 
-    /// The workloads that a service selects. Described ones belong to the service they name only,
-    /// and Kubernetes selects no WorkloadEntries.
+    /// The workloads that a service selects. Beside what is described for a service of Kubernetes,
+    /// no pod is its endpoint; a Service whose clients are told addresses selects WorkloadEntries too
+    /// (Istio: `PILOT_ENABLE_K8S_SELECT_WORKLOAD_ENTRIES`).
     fn selected(&self, service: &Service) -> Vec<WorkloadId> {
         if service.selector.is_empty() {
             return Vec::new();
@@ -151,14 +166,21 @@ impl<'a> Finder<'a> {
         candidates
             .filter(|id| {
                 let workload = self.registry.workload(*id);
-                let is_kind = !service.kubernetes || workload.kind != "WorkloadEntry";
-                is_kind && !self.described_workloads.contains(id) && selects(&service.selector, &workload.labels)
+                let is_kind = match (service.kubernetes, workload.kind.as_str()) {
+                    (true, "WorkloadEntry") => service.resolution == Resolution::ClientSide,
+                    (true, _) => !self.described_workloads.contains(id),
+                    (false, _) => true,
+                };
+                is_kind && selects(&service.selector, &workload.labels)
             })
             .collect()
     }
 
     fn of_workload(&self, service: &Service, port: &ServicePort, workload: WorkloadId) -> Vec<RegistryEndpoint> {
-        let number = target_number(port, service, &self.registry.workload(workload).ports);
+        let workload_object = self.registry.workload(workload);
+        // Only a pod's own containers say nothing of the names of service ports.
+        let by_port_name = !service.kubernetes || workload_object.kind == "WorkloadEntry";
+        let number = target_number(port, by_port_name, &workload_object.ports);
         number.map(|number| self.pods_of(service, workload, number)).unwrap_or_default()
     }
 
@@ -268,7 +290,7 @@ impl<'a> Finder<'a> {
         let locality = entry.locality.as_ref().map_or_else(|| locality_of(&own), |l: &Spanned<String>| l.value.clone());
         RegistryEndpoint {
             address: address.to_owned(),
-            port: target_number(port, service, &entry_ports(entry)).unwrap_or(port.port),
+            port: target_number(port, true, &entry_ports(entry)).unwrap_or(port.port),
             pod: self.pod_of_address.get(address).copied(),
             labels: with_locality(own, &locality),
             namespace: service.namespace.clone(),
@@ -280,6 +302,16 @@ impl<'a> Finder<'a> {
     }
 }
 
+/// How often each endpoint counts: the control plane makes one service of every address that a
+/// ServiceEntry gives its host, and all of them bring the endpoints along.
+fn times(service: &Service) -> usize {
+    if service.kubernetes {
+        return 1;
+    }
+    let whole = |address: &str| address.strip_suffix("/32").or(address.strip_suffix("/128")).unwrap_or(address).to_owned();
+    service.addresses.iter().map(|address| whole(address.as_str())).collect::<FxHashSet<_>>().len().max(1)
+}
+
 fn described_service(registry: &Registry, name: &str) -> Option<ServiceId> {
     let by_host = registry.of_host(name).first().copied();
     by_host.or_else(|| {
@@ -289,14 +321,14 @@ fn described_service(registry: &Registry, name: &str) -> Option<ServiceId> {
     })
 }
 
-/// The number of a target port at a workload. A ServiceEntry's workloads may map the *service*
-/// port's name to a number.
-fn target_number(port: &ServicePort, service: &Service, declared: &[(String, u16)]) -> Option<u16> {
+/// The number of a target port at a workload. Where a WorkloadEntry or a ServiceEntry is involved, the
+/// workload may map the *service* port's name to a number.
+fn target_number(port: &ServicePort, by_port_name: bool, declared: &[(String, u16)]) -> Option<u16> {
     let of_name = |wanted: &str| declared.iter().find(|(name, _)| name == wanted).map(|(_, number)| *number);
     match &port.target {
         TargetPort::Name(name) => of_name(name),
-        TargetPort::Number(number) if service.kubernetes => Some(*number),
-        TargetPort::Number(number) => of_name(&port.name).or(Some(*number)),
+        TargetPort::Number(number) if by_port_name => of_name(&port.name).or(Some(*number)),
+        TargetPort::Number(number) => Some(*number),
     }
 }
 

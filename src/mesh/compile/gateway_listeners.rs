@@ -30,6 +30,9 @@ pub(super) struct GatewayScope<'a> {
     pub(super) l4: L4Scope<'a>,
 }
 
+/// The address that stands for all of them.
+const EVERYWHERE: &str = "0.0.0.0";
+
 /// Server names of `tls` rules that are taken, by port and then name, with the address.
 type TakenNames = FxHashMap<u16, FxHashMap<String, String>>;
 
@@ -44,7 +47,8 @@ pub(super) fn listeners(
     for group in &merged.groups {
         let chains = chains(group, scope, &mut taken, route_table);
         let origin = group.servers.first().map(|bound| bound.server.origin).unwrap_or_default();
-        by_bind.entry((group.port, group.bind.clone())).or_insert((Vec::new(), origin)).0.extend(chains);
+        let bind = if group.bind.is_empty() { EVERYWHERE } else { &group.bind };
+        by_bind.entry((group.port, bind.to_owned())).or_insert((Vec::new(), origin)).0.extend(chains);
     }
     let mut listeners = Vec::new();
     for ((port, bind), (chains, origin)) in by_bind {
@@ -52,8 +56,8 @@ pub(super) fn listeners(
             continue;
         }
         for dialled in dialled_ports(port, scope.own_services) {
-            let address = (!bind.is_empty() && bind != "0.0.0.0").then(|| bind.clone());
-            let name = format!("{}_{port}", address.as_deref().unwrap_or("0.0.0.0"));
+            let address = (bind != EVERYWHERE).then(|| bind.clone());
+            let name = format!("{bind}_{port}");
             listeners.push(Listener { name, address, port: dialled, chains: chains.clone(), origin });
         }
     }

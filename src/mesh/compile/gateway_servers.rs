@@ -110,10 +110,11 @@ impl Server {
 
     /// The name of its route table at a resolved port; empty if no HTTP is read.
     fn route_name(&self, resolved: u16, gateway: &Gateway) -> String {
+        let bind = if self.bind.is_empty() { String::new() } else { format!(".{}", self.bind) };
         match () {
-            () if self.protocol.is_http() => format!("http.{resolved}"),
+            () if self.protocol.is_http() => format!("http.{resolved}{bind}"),
             () if self.terminates_https() => {
-                format!("https.{resolved}.{}.{}.{}", self.port_name, gateway.name, gateway.namespace)
+                format!("https.{}.{}.{}.{}{bind}", self.port, self.port_name, gateway.name, gateway.namespace)
             }
             () => String::new(),
         }

@@ -63,11 +63,23 @@ impl<'a> Policy<'a> {
     }
 }
 
+/// The TLS settings that endpoints are marked by (Istio: `tlsModeForDestinationRule`). Unlike in the
+/// policy of the cluster, an entry for the port that has none leaves the others in force.
+pub(super) fn tls_of_marks<'a>(rule: Option<&Rule<'a>>, subset: Option<&'a Subset>, port: u16) -> Option<&'a ClientTlsSettings> {
+    let of = |policy: &'a TrafficPolicy| {
+        let entries = policy.port_level_settings.iter().filter(|entry| is_for(entry, port));
+        entries.filter_map(|entry| entry.tls.as_ref()).next().or(policy.tls.as_ref())
+    };
+    let own = subset.and_then(|subset| subset.traffic_policy.as_ref()).and_then(of);
+    own.or_else(|| rule?.traffic_policy.and_then(|part| of(part.value)))
+}
+
 /// The first entry of a policy for a port.
 fn port_level(policy: &TrafficPolicy, port: u16) -> Option<&PortTrafficPolicy> {
-    let number = |entry: &&PortTrafficPolicy| {
-        let number = entry.port.as_ref().and_then(|selector| selector.number.as_ref());
-        number.is_some_and(|number| number.value == i64::from(port))
-    };
-    policy.port_level_settings.iter().find(number)
+    policy.port_level_settings.iter().find(|entry| is_for(entry, port))
+}
+
+fn is_for(entry: &PortTrafficPolicy, port: u16) -> bool {
+    let number = entry.port.as_ref().and_then(|selector| selector.number.as_ref());
+    number.is_some_and(|number| number.value == i64::from(port))
 }

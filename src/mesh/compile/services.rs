@@ -26,7 +26,13 @@ const MADE_UP_NETWORK: [u8; 2] = [240, 240];
 pub(super) fn services(cx: &Context<'_>) -> Vec<Service> {
     let mut services: Vec<Service> = cx.services.iter().map(|item| kubernetes_service(cx, item)).collect();
     for entry in &cx.service_entries {
-        services.extend(entry.spec.hosts.iter().map(|host| entry_service(cx, entry, host)));
+        let mut hosts: Vec<&Spanned<String>> = Vec::new();
+        for host in &entry.spec.hosts {
+            if hosts.iter().all(|known| known.value != host.value) {
+                hosts.push(host);
+            }
+        }
+        services.extend(hosts.into_iter().map(|host| entry_service(cx, entry, host)));
     }
     services
 }

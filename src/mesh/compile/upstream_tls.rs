@@ -95,9 +95,13 @@ fn automatic(facts: &Facts<'_>, own_passthrough: bool, servers: &PeerAuthenticat
     }
 }
 
-/// Whether an endpoint of a cluster is marked as taking mutual TLS: its pod does, and the policy
-/// asks for it or, where it says nothing, the server's policy allows it.
-pub(super) fn takes_mutual_tls(endpoint: &RegistryEndpoint, policy: &Policy<'_>, servers: &PeerAuthentications<'_>) -> bool {
+/// Whether an endpoint of a cluster is marked as taking mutual TLS: its pod does, and the rule's
+/// settings ask for it or, where there are none, the server's policy allows it.
+pub(super) fn takes_mutual_tls(
+    endpoint: &RegistryEndpoint,
+    settings: Option<&ClientTlsSettings>,
+    servers: &PeerAuthentications<'_>,
+) -> bool {
     let allowed = || servers.of_workload(&endpoint.namespace, &endpoint.labels, endpoint.port) != ServerTls::Disable;
-    endpoint.mutual_tls && policy.tls.map_or_else(allowed, |settings| mode(settings) == "ISTIO_MUTUAL")
+    endpoint.mutual_tls && settings.map_or_else(allowed, |settings| mode(settings) == "ISTIO_MUTUAL")
 }

@@ -146,7 +146,14 @@ fn sidecar_for<'a>(model: &'a Model<'a>, spec: &ProxySpec) -> Option<Item<'a, Si
 }
 
 /// The hosts that an egress listener imports from one namespace, or from all (`*`).
-type Imports<'a> = FxHashMap<&'a str, Vec<&'a str>>;
+type Hosts<'a> = FxHashMap<&'a str, Vec<&'a str>>;
+
+/// What an egress listener imports, and which services it leaves out all the same.
+#[derive(Debug, Default)]
+struct Imports<'a> {
+    hosts: Hosts<'a>,
+    excluded: Hosts<'a>,
+}
 
 impl<'a> Scope<'a> {
     fn of_gateways(model: &'a Model<'a>, namespace: &str) -> Self {
@@ -275,16 +282,19 @@ fn egress_listener<'a>(model: &'a Model<'a>, namespace: &str, spec: Option<&'a S
     let imports = imports(spec, namespace);
     let mut services = Vec::new();
     for service in exported_to(model, namespace) {
-        if imported(&imports, &service.namespace, |hosts| imports_service(hosts, &service.host)) {
+        let names = |hosts: &[&str]| imports_service(hosts, &service.host);
+        if listed(&imports.hosts, &service.namespace, names) && !listed(&imports.excluded, &service.namespace, names) {
             services.extend(trim(service, only_port));
         }
     }
     let services = one_namespace_per_host(services, namespace);
     let virtual_services = model.virtual_services.for_gateway(namespace, MESH_GATEWAY);
     let is_imported = |vs: &&VirtualService| {
-        let any_host =
-            |hosts: &[&str]| vs.hosts.iter().any(|own| imports_virtual_service(hosts, &own.value, vs.semantics.is_gateway_api()));
-        imported(&imports, &vs.namespace, any_host)
+        vs.hosts.iter().any(|own| {
+            let names = |hosts: &[&str]| imports_virtual_service(hosts, &own.value, vs.semantics.is_gateway_api());
+            let leaves_out = |hosts: &[&str]| imports_service(hosts, &own.value);
+            listed(&imports.hosts, &vs.namespace, names) && !listed(&imports.excluded, &vs.namespace, leaves_out)
+        })
     };
     let virtual_services = virtual_services.into_iter().filter(is_imported).collect();
     EgressListener { spec, port: number, only_port, services, virtual_services }
@@ -293,18 +303,23 @@ fn egress_listener<'a>(model: &'a Model<'a>, namespace: &str, spec: Option<&'a S
 fn imports<'a>(spec: Option<&'a SidecarEgress>, own_namespace: &'a str) -> Imports<'a> {
     let mut imports = Imports::default();
     let Some(spec) = spec else {
-        imports.insert("*", vec!["*"]);
+        imports.hosts.insert("*", vec!["*"]);
         return imports;
     };
     for (namespace, host) in spec.hosts.iter().filter_map(|text| text.value.split_once('/')) {
+        let (namespace, hosts) = match namespace.strip_prefix('~') {
+            Some("") => ("*", &mut imports.excluded),
+            Some(namespace) => (namespace, &mut imports.excluded),
+            None => (namespace, &mut imports.hosts),
+        };
         let namespace = if namespace == "." { own_namespace } else { namespace };
-        imports.entry(namespace).or_default().push(host);
+        hosts.entry(namespace).or_default().push(host);
     }
     imports
 }
 
-fn imported(imports: &Imports<'_>, namespace: &str, mut fits: impl FnMut(&[&str]) -> bool) -> bool {
-    [namespace, "*"].iter().any(|key| imports.get(key).is_some_and(|hosts| fits(hosts)))
+fn listed(hosts: &Hosts<'_>, namespace: &str, mut fits: impl FnMut(&[&str]) -> bool) -> bool {
+    [namespace, "*"].iter().any(|key| hosts.get(key).is_some_and(|hosts| fits(hosts)))
 }
 
 fn imports_service(hosts: &[&str], service: &str) -> bool {
