@@ -35,6 +35,8 @@ struct Worker {
     seed: u64,
     /// The state of hosts that schedules are for.
     set: Option<u32>,
+    /// How often the hosts have changed.
+    generation: u64,
     /// Whether some host was new when the schedules were made.
     slow_start: bool,
     sources: Vec<Source>,
@@ -152,7 +154,7 @@ impl Balancer {
             return self.pick_unweighted(set, &level.hosts, SourceKey { priority, kind }, pick, repick);
         }
         self.refresh(set, pick);
-        let (key, group) = self.source(level, priority, set, pick);
+        let (key, group) = self.source(level, priority, pick);
         if set.rules.policy == Policy::Random || !self.is_scheduled(group, pick.worker) {
             return self.pick_unweighted(set, group, key, pick, repick);
         }
@@ -160,16 +162,18 @@ impl Balancer {
     }
 
     /// The hosts to pick from: those of a locality, if localities have weights.
-    fn source<'s>(&mut self, level: &'s Level, priority: usize, set: &HostSet, pick: &Pick<'_>) -> (SourceKey, &'s Group) {
+    fn source<'s>(&mut self, level: &'s Level, priority: usize, pick: &Pick<'_>) -> (SourceKey, &'s Group) {
         if level.localities.is_empty() {
             let kind = if level.load.panics { SourceKind::All } else { SourceKind::Healthy };
             return (SourceKey { priority, kind }, &level.hosts);
         }
-        let phase = self.draw.nth(Purpose::BalanceStart, locality_phase(set.number, priority, pick.worker)) as u32;
+        let draw = self.draw;
         let worker = self.worker(pick.worker);
         let known = worker.localities.iter().position(|(of, _)| *of == priority);
         let known = known.unwrap_or_else(|| {
             let weights: Vec<f64> = level.localities.iter().map(|(_, weight, _)| *weight).collect();
+            let place = locality_phase(worker.generation, priority, pick.worker);
+            let phase = draw.nth(Purpose::BalanceStart, place) as u32;
             worker.localities.push((priority, Schedule::new(&weights, phase)));
             worker.localities.len() - 1
         });
@@ -247,6 +251,7 @@ impl Balancer {
         let worker = self.worker(pick.worker);
         if worker.set != Some(set.number) {
             worker.set = Some(set.number);
+            worker.generation += 1;
             worker.slow_start = slow_start;
             worker.localities.clear();
             worker.sources.iter_mut().for_each(|source| source.schedule = None);
@@ -258,6 +263,7 @@ impl Balancer {
             self.workers.push(Worker {
                 seed: self.draw.nth(Purpose::BalanceStart, self.workers.len() as u64),
                 set: None,
+                generation: 0,
                 slow_start: false,
                 sources: Vec::new(),
                 localities: Vec::new(),
@@ -313,9 +319,9 @@ fn pick_by_hash(set: &HostSet, pick: &Pick<'_>) -> Option<usize> {
     picked
 }
 
-/// Every state of the hosts has its own phase, for every priority and worker.
-fn locality_phase(set: u32, priority: usize, worker: usize) -> u64 {
-    1 << 47 | u64::from(set) << 15 | (priority as u64 & 0x1f) << 10 | (worker as u64 & 0x3ff)
+/// After every change of the hosts, localities begin at another phase.
+fn locality_phase(generation: u64, priority: usize, worker: usize) -> u64 {
+    (generation & 0xffff_ffff) << 16 | (priority as u64 & 0x3f) << 10 | (worker as u64 & 0x3ff)
 }
 
 impl Ages {

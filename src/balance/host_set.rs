@@ -190,6 +190,44 @@ impl HostSet {
         self.levels.get(priority).into_iter().flat_map(|level| level.hosts.hosts.iter().map(|host| *host as usize))
     }
 
+    /// The host, if there is no choice.
+    #[must_use]
+    pub fn only(&self) -> Option<usize> {
+        match self.levels.as_slice() {
+            [level] => match level.hosts.hosts.as_slice() {
+                [host] => Some(*host as usize),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The part of the requests that each host gets in the long run, while all are equally busy.
+    #[must_use]
+    pub fn expected(&self) -> Vec<f64> {
+        let mut parts = vec![0.0; self.hosts.len()];
+        for level in &self.levels {
+            let load = f64::from(level.load.percent) / 100.0;
+            let sum: f64 = level.localities.iter().map(|(_, weight, _)| weight).sum();
+            if level.localities.is_empty() {
+                self.share_out(&level.hosts, load, &mut parts);
+            }
+            for (_, weight, group) in &level.localities {
+                self.share_out(group, load * weight / sum, &mut parts);
+            }
+        }
+        parts
+    }
+
+    fn share_out(&self, group: &Group, whole: f64, parts: &mut [f64]) {
+        let weight = |host: &u32| match self.rules.policy {
+            Policy::Random => 1.0,
+            _ => f64::from(self.hosts[*host as usize].weight),
+        };
+        let sum: f64 = group.hosts.iter().map(weight).sum();
+        group.hosts.iter().for_each(|host| parts[*host as usize] += whole * weight(host) / sum);
+    }
+
     /// The host for a hash, without other attempts.
     #[must_use]
     pub fn host_for(&self, hash: u64) -> Option<usize> {

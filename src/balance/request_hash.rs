@@ -34,28 +34,30 @@ pub struct Client<'a> {
 }
 
 impl RequestHash {
-    /// What policies make of a request, whose path is the one that is routed. A sidecar takes the last
-    /// entry of `x-forwarded-for` for the client, a gateway whoever is connected (Envoy:
-    /// `use_remote_address`).
+    /// What policies make of a request, as it was received and as it is forwarded: routes change it
+    /// before it is hashed. A sidecar takes the last entry of `x-forwarded-for` for the client, a
+    /// gateway whoever is connected (Envoy: `use_remote_address`).
     #[must_use]
-    pub fn of(policies: &[HashPolicy], kind: ProxyKind, request: &Request, path: &str) -> RequestHash {
+    pub fn of(policies: &[HashPolicy], kind: ProxyKind, received: &Request, forwarded: &Request) -> RequestHash {
         if policies.is_empty() {
             return RequestHash::default();
         }
-        let headers = Headers::arrived(&request.headers);
+        let believes = kind == ProxyKind::Sidecar;
+        let headers = Headers::arrived(&forwarded.headers);
         let part = |policy: &HashPolicy| match policy {
-            HashPolicy::Header(name) => header(name, &headers, request, path).map(Part::Told),
-            HashPolicy::Cookie { name, ttl, .. } => match request.cookie(name).filter(|value| !value.is_empty()) {
+            HashPolicy::Header(name) => header(name, &headers, forwarded).map(Part::Told),
+            HashPolicy::Cookie { name, ttl, .. } => match forwarded.cookie(name).filter(|value| !value.is_empty()) {
                 Some(value) => Some(Part::Told(xxh64(value.as_bytes(), 0))),
                 None => ttl.map(|_| Part::Generated),
             },
             HashPolicy::SourceIp => {
-                Some(match headers.first("x-forwarded-for").filter(|_| kind == ProxyKind::Sidecar).and_then(last_address) {
+                let lines = Headers::arrived(&received.headers);
+                Some(match lines.first("x-forwarded-for").filter(|_| believes).and_then(last_address) {
                     Some(address) => Part::Told(xxh64(address.as_bytes(), 0)),
                     None => Part::SourceIp,
                 })
             }
-            HashPolicy::Query(name) => query(name, path).map(|value| Part::Told(xxh64(value.as_bytes(), 0))),
+            HashPolicy::Query(name) => query(name, &forwarded.path).map(|value| Part::Told(xxh64(value.as_bytes(), 0))),
         };
         RequestHash(policies.iter().filter_map(part).collect())
     }
@@ -76,8 +78,13 @@ impl RequestHash {
     #[must_use]
     pub fn told(&self) -> Option<u64> {
         let nobody = Client { ip: "", port: 0, dialled: "" };
-        let is_told = self.0.iter().all(|part| matches!(part, Part::Told(_)));
-        self.value(&nobody).filter(|_| is_told)
+        self.value(&nobody).filter(|_| !self.depends_on_client())
+    }
+
+    /// Whether the hash depends on who sends the request.
+    #[must_use]
+    pub fn depends_on_client(&self) -> bool {
+        self.0.iter().any(|part| !matches!(part, Part::Told(_)))
     }
 
     /// Whether there is nothing to hash, so that the host is left to chance.
@@ -102,9 +109,9 @@ impl Client<'_> {
 }
 
 /// All lines of a header, in the order of their values.
-fn header(name: &str, headers: &Headers, request: &Request, path: &str) -> Option<u64> {
+fn header(name: &str, headers: &Headers, request: &Request) -> Option<u64> {
     let mut values: SmallVec<[&str; 4]> = match name {
-        ":path" => SmallVec::from_slice(&[path]),
+        ":path" => SmallVec::from_slice(&[request.path.as_str()]),
         ":method" => SmallVec::from_slice(&[request.method.as_str()]),
         ":authority" | "host" => SmallVec::from_slice(&[request.authority.as_str()]),
         _ => headers.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect(),

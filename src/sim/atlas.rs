@@ -4,19 +4,19 @@
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
-use super::balance::{Member, Policy, Target};
+use super::balance::{Member, Target};
 use super::endpoints::{self, Found};
 use super::hop::Hop;
 use super::outlier::OutlierPlan;
 use super::plan::Plan;
 use super::pool::Breakers;
 use super::population::StagePlan;
-use super::priority::{Share, shares};
 use super::queue::Queue;
 use super::script::{Script, Writer};
 use super::shape::Shapes;
 use super::slab::NONE;
-use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint, UpstreamTls};
+use crate::balance::{Host, HostSet, Locality, Policy, Rules, SlowStart};
+use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint, LocalityEndpoints, UpstreamTls};
 use crate::mesh::{ClusterId, ProxyId, ProxyKind};
 use crate::record::{CalledId, Directory, Labels, ReachedId};
 
@@ -32,8 +32,12 @@ pub(super) struct Atlas<'p> {
     script_of: FxHashMap<(Handler, u32), u32>,
     pub(super) hop_of: FxHashMap<(u32, Way, u32), u32>,
     target_of: FxHashMap<(u32, TargetKey), u32>,
-    /// What is left of targets without some of their pods.
-    narrowed: FxHashMap<u32, Vec<Narrowed>>,
+    /// States of endpoints, as balancers see them.
+    pub(super) views: Vec<HostSet>,
+    /// What is left of targets without some of their pods: the pods, and the state.
+    narrowed: FxHashMap<u32, Vec<(Box<[u32]>, u32)>>,
+    /// Whether there is a cluster whose hosts start slowly.
+    pub(super) starts_slowly: bool,
     /// Names of clusters, by which balancers keep their state.
     clusters: IndexMap<String, (), rustc_hash::FxBuildHasher>,
     services: FxHashMap<String, CalledId>,
@@ -41,8 +45,8 @@ pub(super) struct Atlas<'p> {
     outside: IndexMap<String, Option<usize>, rustc_hash::FxBuildHasher>,
 }
 
-/// Pods that are ejected, and where requests go meanwhile.
-type Narrowed = (Box<[u32]>, Vec<Share>);
+/// States of one target of which rings and tables are kept; older ones are worked out again.
+const LOOKUPS_MAX: usize = 32;
 
 /// Through which configuration a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +77,9 @@ impl<'p> Atlas<'p> {
         let directory = plan.directory.clone();
         let services =
             directory.services.iter().enumerate().map(|(index, host)| (host.clone(), CalledId(index as u32))).collect();
+        let meshes = plan.population.stages.iter().map(|stage| &stage.mesh);
+        let mut clusters = meshes.flat_map(|mesh| mesh.proxies.iter().flat_map(|proxy| &proxy.clusters));
+        let starts_slowly = clusters.any(|cluster| cluster.warm_up.is_some());
         Atlas {
             plan,
             shapes: Shapes::default(),
@@ -83,7 +90,9 @@ impl<'p> Atlas<'p> {
             script_of: FxHashMap::default(),
             hop_of: FxHashMap::default(),
             target_of: FxHashMap::default(),
+            views: Vec::new(),
             narrowed: FxHashMap::default(),
+            starts_slowly,
             clusters: IndexMap::default(),
             services,
             outside: IndexMap::default(),
@@ -188,32 +197,12 @@ impl<'p> Atlas<'p> {
         if let Some(target) = self.target_of.get(&key) {
             return *target;
         }
-        let healthy = || cluster.localities.iter().filter(|locality| locality.endpoints.iter().any(|e| e.healthy));
-        let first = healthy().map(|locality| locality.priority).min();
-        // Without outlier detection nobody ever falls back to another priority.
-        let is_used = |priority: u32| cluster.outlier.is_some() || Some(priority) == first;
-        let (endpoints, priorities): (Vec<&Endpoint>, Vec<u32>) = healthy()
-            .filter(|locality| is_used(locality.priority))
-            .flat_map(|locality| {
-                let usable = locality.endpoints.iter().filter(|endpoint| endpoint.healthy);
-                usable.map(|endpoint| (endpoint, locality.priority))
-            })
-            .unzip();
-        let policy = match cluster.balancer {
-            Balancer::RoundRobin => Policy::RoundRobin,
-            Balancer::LeastRequest => Policy::LeastRequest,
-            // Without a key to hash, hash balancers pick at random; a finding says so.
-            Balancer::Random | Balancer::RingHash { .. } | Balancer::Maglev { .. } | Balancer::Passthrough => Policy::Random,
-        };
         let name = format!("{}/{}", of_proxy.spec.name, cluster.name);
-        let target = self.target(plan, &name, policy, &endpoints, &cluster.tls);
+        let target = self.target(plan, &name, rules(cluster), &ordered(cluster, &of_proxy.spec.locality), &cluster.tls);
         let made = &mut self.targets[target as usize];
         made.breakers = Breakers::of(cluster);
         made.outlier =
             cluster.outlier.map(|outlier| OutlierPlan::of(&outlier, cluster.panic_threshold_percent, &plan.mesh.profile));
-        if priorities.windows(2).any(|pair| pair[0] != pair[1]) {
-            made.priorities = priorities;
-        }
         self.target_of.insert(key, target);
         target
     }
@@ -238,71 +227,75 @@ impl<'p> Atlas<'p> {
             TargetKey::Host(_) | TargetKey::Cluster(..) => Vec::new(),
         };
         let name = format!("dialled/{host}:{port}");
-        let target = self.target(plan, &name, Policy::Random, &endpoints.iter().collect::<Vec<_>>(), tls);
+        let everywhere = LocalityEndpoints { locality: String::new(), priority: 0, weight: 1, endpoints };
+        let rules = Rules { policy: Policy::Random, panic_percent: 0, locality_weighted: false, slow_start: None };
+        let target = self.target(plan, &name, rules, &[&everywhere], tls);
         self.target_of.insert((stage, key), target);
         target
     }
 
-    fn target(&mut self, plan: &StagePlan, name: &str, policy: Policy, endpoints: &[&Endpoint], tls: &UpstreamTls) -> u32 {
-        let mut members = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            let pod = match endpoint.pod {
-                Some(pod) => plan.pods[pod.index()],
-                None => self.outside(host_of(&endpoint.address)),
+    fn target(
+        &mut self,
+        plan: &StagePlan,
+        name: &str,
+        rules: Rules,
+        localities: &[&LocalityEndpoints],
+        tls: &UpstreamTls,
+    ) -> u32 {
+        let mut members = Vec::new();
+        let mut hosts = |endpoints: &[Endpoint]| -> Vec<Host> {
+            let host = |endpoint: &Endpoint| {
+                let pod = match endpoint.pod {
+                    Some(pod) => plan.pods[pod.index()],
+                    None => self.outside(host_of(&endpoint.address)),
+                };
+                members.push(Member { pod, port: endpoint.port, tls: tls.towards(endpoint) });
+                Host { id: pod, address: endpoint.address.clone(), weight: endpoint.weight.max(1), ready: endpoint.healthy }
             };
-            members.push(Member { pod, port: endpoint.port, weight: endpoint.weight, tls: tls.towards(endpoint) });
-        }
+            endpoints.iter().map(host).collect()
+        };
+        let of = |locality: &&LocalityEndpoints| Locality {
+            priority: locality.priority,
+            weight: locality.weight,
+            hosts: hosts(&locality.endpoints),
+        };
+        let localities: Vec<Locality> = localities.iter().map(of).collect();
+        let whole = self.views.len() as u32;
+        self.views.push(HostSet::new(whole, rules, &localities, |_| false));
+        let changes = self.plan.population.stages.len() > 1;
+        let counts_busy = rules.policy == Policy::LeastRequest && (members.len() > 1 || changes);
         let cluster = self.clusters.insert_full(name.to_owned(), ()).0 as u32;
-        let weighted = members.windows(2).any(|pair| pair[0].weight != pair[1].weight);
-        let number = self.targets.len() as u32;
-        self.targets.push(Target {
-            policy,
-            cluster,
-            members,
-            weighted,
-            number,
-            breakers: None,
-            outlier: None,
-            priorities: Vec::new(),
-        });
-        number
+        self.targets.push(Target { cluster, members, localities, whole, counts_busy, breakers: None, outlier: None });
+        self.targets.len() as u32 - 1
     }
 
-    /// Where requests for a target go while some of its pods are ejected.
-    pub(super) fn without(&mut self, target: u32, ejected: &[u32]) -> &[Share] {
-        let known = self.narrowed.get(&target).and_then(|all| all.iter().position(|(pods, _)| **pods == *ejected));
-        let at = known.unwrap_or_else(|| {
-            let left = self.narrow(target, ejected);
-            let all = self.narrowed.entry(target).or_default();
-            all.push((ejected.into(), left));
-            all.len() - 1
-        });
-        &self.narrowed[&target][at].1
-    }
-
-    fn narrow(&mut self, target: u32, ejected: &[u32]) -> Vec<Share> {
-        let whole = self.targets[target as usize].clone();
-        let groups = shares(&whole, ejected);
-        let mut left = Vec::with_capacity(groups.len());
-        for (percent, members) in groups {
-            let number = self.targets.len() as u32;
-            let weighted = members.windows(2).any(|pair| pair[0].weight != pair[1].weight);
-            self.targets.push(Target { members, weighted, number, ..whole.clone() });
-            left.push(Share { percent, target: number });
+    /// The state of a target's endpoints while some of its pods are ejected.
+    pub(super) fn without(&mut self, target: u32, ejected: &[u32]) -> u32 {
+        let all = self.narrowed.entry(target).or_default();
+        if let Some((_, view)) = all.iter().find(|(pods, _)| **pods == *ejected) {
+            return *view;
         }
-        left
+        if all.len() % LOOKUPS_MAX == LOOKUPS_MAX - 1 {
+            all.iter().for_each(|(_, view)| self.views[*view as usize].forget_lookups());
+        }
+        let of = &self.targets[target as usize];
+        let number = self.views.len() as u32;
+        let is_ejected = |pod| ejected.binary_search(&pod).is_ok();
+        let view = self.views[of.whole as usize].without(number, &of.localities, is_ejected);
+        self.views.push(view);
+        all.push((ejected.into(), number));
+        number
     }
 
     /// Shares of versions among a target's endpoints.
     pub(super) fn versions_of(&self, target: u32) -> Vec<(usize, f64)> {
         let target = &self.targets[target as usize];
-        let by_weight = target.weighted && target.policy != Policy::Random;
-        let weight = |member: &Member| if by_weight { f64::from(member.weight) } else { 1.0 };
-        let total: f64 = target.members.iter().map(weight).sum();
         let mut shares: Vec<(usize, f64)> = Vec::new();
-        for member in &target.members {
+        for (member, share) in target.members.iter().zip(self.views[target.whole as usize].expected()) {
             let Some(reached) = self.directory.workloads.get(self.reached(member.pod).index()) else { continue };
-            let share = weight(member) / total;
+            if share == 0.0 {
+                continue;
+            }
             match shares.iter_mut().find(|(version, _)| *version == reached.version) {
                 Some((_, sum)) => *sum += share,
                 None => shares.push((reached.version, share)),
@@ -310,6 +303,39 @@ impl<'p> Atlas<'p> {
         }
         shares
     }
+}
+
+/// What a cluster says about balancing.
+fn rules(cluster: &Cluster) -> Rules {
+    Rules {
+        policy: match cluster.balancer {
+            Balancer::RoundRobin => Policy::RoundRobin,
+            Balancer::LeastRequest => Policy::LeastRequest,
+            Balancer::Random | Balancer::Passthrough => Policy::Random,
+            Balancer::RingHash { ring_min } => Policy::ring(ring_min),
+            Balancer::Maglev { table } => Policy::maglev(table),
+        },
+        panic_percent: cluster.panic_threshold_percent.unwrap_or(PANIC_PERCENT),
+        locality_weighted: cluster.locality_weighted,
+        slow_start: cluster.warm_up.map(|warm_up| SlowStart {
+            window: warm_up.window,
+            least: warm_up.minimum_percent.unwrap_or(SLOW_START_LEAST_PERCENT) / 100.0,
+            aggression: warm_up.aggression.unwrap_or(1.0),
+        }),
+    }
+}
+
+/// Envoy's panic threshold and least weight of a slow start, where nothing else is said.
+const PANIC_PERCENT: u32 = 50;
+const SLOW_START_LEAST_PERCENT: f64 = 10.0;
+
+/// Localities in the order in which a proxy weighs them: its own first, the others by name.
+fn ordered<'m>(cluster: &'m Cluster, own: &str) -> Vec<&'m LocalityEndpoints> {
+    let mut all: Vec<&LocalityEndpoints> = cluster.localities.iter().collect();
+    if cluster.locality_weighted {
+        all.sort_by_key(|locality| locality.locality != own);
+    }
+    all
 }
 
 fn host_of(address: &str) -> &str {

@@ -1,19 +1,19 @@
-//! How a proxy picks an endpoint (Envoy: `RoundRobinLoadBalancer`, `LeastRequestLoadBalancer`,
-//! `RandomLoadBalancer`, `EdfScheduler`). The state belongs to one proxy and one cluster, positions
-//! also to one worker thread; it outlives changes of the endpoints.
+//! Which endpoint a call goes to: the balancers of the mesh at work in a run.
 
+use super::call::slot;
+use super::engine::Engine;
+use super::frame::{Call, Caller};
+use super::hop::To;
 use super::outlier::OutlierPlan;
+use super::plan::Plan;
 use super::pool::Breakers;
+use super::slab::NONE;
+use super::sources::name_hash;
+use crate::balance::{Balancer, Client, Locality, Pick, Policy};
 use crate::draw::{Draw, Purpose, below};
+use crate::mesh::ProxyKind;
 use crate::mesh::cluster::TlsMode;
-
-/// How an endpoint is picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Policy {
-    RoundRobin,
-    LeastRequest,
-    Random,
-}
+use crate::record::Recorder;
 
 /// One endpoint of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,255 +21,209 @@ pub(super) struct Member {
     /// The pod, which is also the identity by which tried and busy endpoints are told apart.
     pub(super) pod: u32,
     pub(super) port: u16,
-    pub(super) weight: u32,
     /// The TLS that the caller's proxy adds towards it.
     pub(super) tls: Option<TlsMode>,
 }
 
 impl Member {
     /// No endpoint yet.
-    pub(super) const NOWHERE: Member = Member { pod: u32::MAX, port: 0, weight: 0, tls: None };
+    pub(super) const NOWHERE: Member = Member { pod: u32::MAX, port: 0, tls: None };
 }
 
-/// The endpoints that a cluster offers, and how one is picked.
+/// The endpoints that a cluster offers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Target {
-    pub(super) policy: Policy,
     /// The balancer state it uses: clusters of one name share it over time.
     pub(super) cluster: u32,
     pub(super) members: Vec<Member>,
-    /// Whether members have different weights.
-    pub(super) weighted: bool,
-    /// Tells one set of endpoints from another.
-    pub(super) number: u32,
+    /// The same endpoints as balancers see them.
+    pub(super) localities: Vec<Locality>,
+    /// The state in which none is ejected.
+    pub(super) whole: u32,
+    /// Whether it matters how busy they are.
+    pub(super) counts_busy: bool,
     /// Circuit breakers, if there are any.
     pub(super) breakers: Option<Breakers>,
     /// Outlier detection, if there is any.
     pub(super) outlier: Option<OutlierPlan>,
-    /// The priority of each member, where there are several.
-    pub(super) priorities: Vec<u32>,
 }
 
-/// Deadlines of an earliest-deadline-first schedule are in these parts of a pick of weight one.
-const TICK: u64 = 1 << 32;
+/// Draws of a call that are not picks: its worker thread, and its client's connection.
+const WORKER: u64 = 1 << 41;
+const CONNECTION: u64 = 1 << 43;
 
-/// Picks in proportion to weights.
-#[derive(Debug, Clone)]
-struct Schedule {
-    /// The set of endpoints it was made for.
-    target: u32,
-    /// Deadline, order of insertion, and position, of each member.
-    entries: Vec<(u64, u64, usize)>,
-    inserted: u64,
-}
+/// The first of the ports that clients connect from, and how many there are.
+const EPHEMERAL: (u16, u64) = (32_768, 28_232);
 
-/// The state of one cluster at one proxy.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Balancer {
-    /// The next position of each worker.
-    next: Vec<Option<u64>>,
-    /// Requests that are outstanding, by pod.
-    busy: Vec<u32>,
-    schedules: Vec<Option<Schedule>>,
-}
-
-/// Picks are drawn by try and re-pick; a request has fewer re-picks than this.
-const PICKS_PER_TRY: u64 = 1 << 16;
-
-/// What a pick is for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pick {
-    /// The call's draw.
-    pub(super) draw: Draw,
-    /// Number of the try, from 0.
-    pub(super) attempt: u32,
-    /// Number of the re-pick, from 0.
-    pub(super) repick: u32,
-    /// Worker thread.
-    pub(super) worker: usize,
-    /// Where a position starts that has not been used yet.
-    pub(super) start: u64,
-}
-
-impl Pick {
-    fn value(&self, nth: u64) -> u64 {
-        let place = u64::from(self.attempt) * PICKS_PER_TRY + u64::from(self.repick) * 2 + nth;
-        self.draw.nth(Purpose::Balance, place)
-    }
-}
-
-impl Balancer {
-    /// Picks a member; `None` if there are none.
-    pub(super) fn pick(&mut self, target: &Target, pick: &Pick) -> Option<usize> {
-        let count = target.members.len() as u64;
-        let position = match (target.policy, count) {
-            (_, 0) => return None,
-            (Policy::Random, _) => below(pick.value(0), count) as usize,
-            (_, _) if target.weighted => self.pick_weighted(target, pick),
-            (Policy::RoundRobin, _) => self.pick_next(count, pick),
-            (Policy::LeastRequest, 1) => 0,
-            (Policy::LeastRequest, _) => self.pick_less_busy(target, count, pick),
-        };
-        Some(position)
-    }
-
-    fn pick_next(&mut self, count: u64, pick: &Pick) -> usize {
-        let next = slot(&mut self.next, pick.worker).get_or_insert(pick.start);
-        let position = *next % count;
-        *next = next.wrapping_add(1);
-        position as usize
-    }
-
-    /// Two draws with replacement; the first stays unless the second is strictly less busy.
-    fn pick_less_busy(&self, target: &Target, count: u64, pick: &Pick) -> usize {
-        let first = below(pick.value(0), count) as usize;
-        let second = below(pick.value(1), count) as usize;
-        let busy = |position: usize| self.busy_at(target.members[position].pod);
-        if busy(second) < busy(first) { second } else { first }
-    }
-
-    fn pick_weighted(&mut self, target: &Target, pick: &Pick) -> usize {
-        let busy = std::mem::take(&mut self.busy);
-        // Least request divides a weight by the requests that are outstanding.
-        let cost = |member: &Member| {
-            let outstanding = match target.policy {
-                Policy::LeastRequest => u64::from(busy.get(member.pod as usize).copied().unwrap_or(0)),
-                Policy::RoundRobin | Policy::Random => 0,
-            };
-            TICK.saturating_mul(outstanding + 1) / u64::from(member.weight.max(1))
-        };
-        let schedule = slot(&mut self.schedules, pick.worker);
-        if schedule.as_ref().is_none_or(|schedule| schedule.target != target.number) {
-            let mut fresh = Schedule::new(target, cost);
-            for _ in 0..below(pick.start, target.members.len() as u64) {
-                fresh.pick(target, cost);
-            }
-            *schedule = Some(fresh);
+impl<R: Recorder> Engine<'_, '_, R> {
+    /// Picks an endpoint; on retries, up to so often anew to avoid those that were tried.
+    pub(super) fn pick_endpoint(&mut self, call: u32) -> Option<Member> {
+        let view = self.usable(call)? as usize;
+        let target = &self.atlas.targets[self.target_of(call)? as usize];
+        let set = &self.atlas.views[view];
+        // Turns are taken even where there is no choice: they outlive changes of the endpoints.
+        if let Some(only) = set.only().filter(|_| set.policy() != Policy::RoundRobin) {
+            return Some(target.members[only]);
         }
-        let position = schedule.as_mut().map_or(0, |schedule| schedule.pick(target, cost));
-        self.busy = busy;
-        position
+        let hash = if set.policy().hashes() { self.hash_of(call) } else { None };
+        let frame = &self.calls[call];
+        let hop = &self.atlas.hops[frame.hop as usize];
+        let retry = hop.retry.as_ref().filter(|_| frame.tries > 0);
+        let pick = Pick {
+            draw: frame.draw,
+            attempt: frame.tries,
+            worker: self.worker_of(call),
+            now: self.queue.now(),
+            hash,
+            repicks: retry.and_then(|retry| retry.avoid_tried).unwrap_or(0),
+            tried: &frame.tried,
+            avoids_priorities: hop.retries_elsewhere && retry.is_some(),
+        };
+        let start = Start { own_draw: self.own_draw, plan: self.plan, pod: frame.pod };
+        let balancer = slot(&mut self.balancers, frame.pod, target.cluster);
+        let balancer = balancer.get_or_insert_with(|| start.balancer(self.atlas.cluster_name(target.cluster)));
+        Some(target.members[balancer.pick(set, &pick)?])
     }
 
-    /// Whether the next pick of a worker asks where to start.
-    pub(super) fn needs_start(&self, target: &Target, worker: usize) -> bool {
-        match (target.weighted, target.policy) {
-            (_, Policy::Random) | (false, Policy::LeastRequest) => false,
-            (false, Policy::RoundRobin) => self.next.get(worker).copied().flatten().is_none(),
-            (true, Policy::RoundRobin | Policy::LeastRequest) => {
-                let schedule = self.schedules.get(worker).and_then(Option::as_ref);
-                schedule.is_none_or(|schedule| schedule.target != target.number)
+    /// The endpoint of a call is busy with it from now on.
+    pub(super) fn keep_busy(&mut self, call: u32) {
+        let Some(target) = self.target_of(call) else { return };
+        let target = &self.atlas.targets[target as usize];
+        if !target.counts_busy {
+            return;
+        }
+        let frame = &mut self.calls[call];
+        let start = Start { own_draw: self.own_draw, plan: self.plan, pod: frame.pod };
+        let balancer = slot(&mut self.balancers, frame.pod, target.cluster);
+        let balancer = balancer.get_or_insert_with(|| start.balancer(self.atlas.cluster_name(target.cluster)));
+        balancer.began(frame.member.pod);
+        frame.busy = frame.member.pod;
+    }
+
+    /// The endpoint that was busy with a call no longer is.
+    pub(super) fn release_busy(&mut self, call: u32) {
+        let busy = std::mem::replace(&mut self.calls[call].busy, NONE);
+        if busy == NONE {
+            return;
+        }
+        if let Some(target) = self.target_of(call) {
+            let cluster = self.atlas.targets[target as usize].cluster;
+            if let Some(balancer) = slot(&mut self.balancers, self.calls[call].pod, cluster) {
+                balancer.ended(busy);
             }
         }
     }
 
-    /// A request to a pod begins.
-    pub(super) fn began(&mut self, pod: u32) {
-        let index = pod as usize;
-        if self.busy.len() <= index {
-            self.busy.resize(index + 1, 0);
-        }
-        self.busy[index] += 1;
-    }
-
-    pub(super) fn ended(&mut self, pod: u32) {
-        if let Some(busy) = self.busy.get_mut(pod as usize) {
-            *busy = busy.saturating_sub(1);
+    /// The endpoints that a call is routed to.
+    pub(super) fn target_of(&self, call: u32) -> Option<u32> {
+        let frame = &self.calls[call];
+        match self.atlas.hops[frame.hop as usize].leg(frame.leg)?.to {
+            To::Target(target) => Some(target),
+            To::Nowhere(_) => None,
         }
     }
 
-    fn busy_at(&self, pod: u32) -> u32 {
-        self.busy.get(pod as usize).copied().unwrap_or(0)
+    /// The endpoints that a call may use now, as balancers see them: without those that are ejected.
+    fn usable(&mut self, call: u32) -> Option<u32> {
+        let number = self.target_of(call)?;
+        let target = &self.atlas.targets[number as usize];
+        if target.outlier.is_none() {
+            return Some(target.whole);
+        }
+        let pod = self.calls[call].pod;
+        let ejected = slot(&mut self.links, pod, target.cluster).ejected(self.queue.now());
+        if ejected.is_empty() {
+            return Some(target.whole);
+        }
+        Some(self.atlas.without(number, ejected))
+    }
+
+    /// The worker thread of the proxy that has a call.
+    pub(super) fn worker_of(&self, call: u32) -> usize {
+        match self.plan.workers {
+            1 => 0,
+            workers => below(self.calls[call].draw.nth(Purpose::Balance, WORKER), workers as u64) as usize,
+        }
+    }
+
+    /// What the route hashes of a call's request; `None` leaves the endpoint to chance. Copies for
+    /// mirrors are hashed by no policy.
+    fn hash_of(&self, call: u32) -> Option<u64> {
+        let frame = &self.calls[call];
+        let hash = &self.atlas.hops[frame.hop as usize].leg(frame.leg)?.hash;
+        if !hash.depends_on_client() {
+            return hash.told();
+        }
+        let connection = self.connection_of(frame);
+        let port = EPHEMERAL.0 + below(connection, EPHEMERAL.1) as u16;
+        let outside = is_outside(frame, self.kind_of(frame.pod)).then(|| address_outside(connection));
+        let own = self.plan.population.pods.get(frame.pod as usize).map_or("", |pod| pod.ip.as_str());
+        hash.value(&Client { ip: outside.as_deref().unwrap_or(own), port, dialled: "" })
+    }
+
+    /// What tells the client connections of a proxy apart: a user of a closed loop keeps one, every
+    /// other request comes on its own.
+    fn connection_of(&self, frame: &Call) -> u64 {
+        match frame.caller {
+            Caller::Client { source, user } if user != NONE => {
+                self.own_draw.child(u64::from(source)).child(u64::from(user)).nth(Purpose::Balance, CONNECTION)
+            }
+            _ => frame.draw.nth(Purpose::Balance, CONNECTION),
+        }
+    }
+
+    fn kind_of(&self, pod: u32) -> Option<ProxyKind> {
+        let config = self.places.get(pod as usize)?.config;
+        let stage = &self.plan.population.stages[config as usize];
+        let standing = stage.standings.get(pod as usize)?.as_ref()?;
+        Some(stage.mesh.proxies[standing.proxy?.index()].spec.kind)
+    }
+
+    /// Tells a proxy's balancers which hosts are new, where hosts start slowly.
+    pub(super) fn greet_hosts(&mut self, pod: u32) {
+        if !self.atlas.starts_slowly {
+            return;
+        }
+        let Some(stage) = self.places.get(pod as usize).map(|place| place.config) else { return };
+        let plan = &self.plan.population.stages[stage as usize];
+        let Some(proxy) = plan.standings.get(pod as usize).and_then(|standing| standing.as_ref()?.proxy) else { return };
+        for (index, cluster) in plan.mesh.proxies[proxy.index()].clusters.iter().enumerate() {
+            if cluster.warm_up.is_none() {
+                continue;
+            }
+            let id = crate::mesh::ClusterId(index as u32);
+            let number = self.atlas.cluster_target(stage, proxy, id, "", cluster.port);
+            let target = &self.atlas.targets[number as usize];
+            let start = Start { own_draw: self.own_draw, plan: self.plan, pod };
+            let balancer = slot(&mut self.balancers, pod, target.cluster);
+            let balancer = balancer.get_or_insert_with(|| start.balancer(self.atlas.cluster_name(target.cluster)));
+            balancer.learn(&self.atlas.views[target.whole as usize], self.queue.now());
+        }
     }
 }
 
-fn slot<T: Default>(slots: &mut Vec<T>, index: usize) -> &mut T {
-    if slots.len() <= index {
-        slots.resize_with(index + 1, T::default);
-    }
-    &mut slots[index]
+/// Where a balancer starts.
+#[derive(Clone, Copy)]
+struct Start<'p> {
+    own_draw: Draw,
+    plan: &'p Plan,
+    pod: u32,
 }
 
-impl Schedule {
-    fn new(target: &Target, cost: impl Fn(&Member) -> u64) -> Schedule {
-        let entries = target.members.iter().enumerate().map(|(at, member)| (cost(member), at as u64, at)).collect();
-        Schedule { target: target.number, entries, inserted: target.members.len() as u64 }
-    }
-
-    fn pick(&mut self, target: &Target, cost: impl Fn(&Member) -> u64) -> usize {
-        let Some(earliest) = self.entries.iter_mut().min() else { return 0 };
-        let (deadline, _, position) = *earliest;
-        *earliest = (deadline.saturating_add(cost(&target.members[position])), self.inserted, position);
-        self.inserted += 1;
-        if deadline > u64::MAX / 2 {
-            // Only differences matter.
-            self.entries.iter_mut().for_each(|entry| entry.0 -= deadline);
-        }
-        position
+impl Start<'_> {
+    /// The balancer of a pod for a cluster, each with positions of its own.
+    fn balancer(self, cluster: &str) -> Balancer {
+        let pod = self.plan.population.pods.get(self.pod as usize).map_or("", |pod| pod.name.as_str());
+        Balancer::new(self.own_draw.child(name_hash(&[pod, cluster])))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::draw::KeyStream;
+/// Whether a call comes from outside of the mesh: through a gateway, and not from an application.
+fn is_outside(frame: &Call, kind: Option<ProxyKind>) -> bool {
+    kind == Some(ProxyKind::Gateway) && matches!(frame.caller, Caller::Client { .. })
+}
 
-    fn target(policy: Policy, weights: &[u32]) -> Target {
-        let members =
-            weights.iter().enumerate().map(|(pod, weight)| Member { pod: pod as u32, port: 80, weight: *weight, tls: None });
-        let weighted = weights.windows(2).any(|pair| pair[0] != pair[1]);
-        Target {
-            policy,
-            cluster: 0,
-            members: members.collect(),
-            weighted,
-            number: 0,
-            breakers: None,
-            outlier: None,
-            priorities: Vec::new(),
-        }
-    }
-
-    fn picks(target: &Target, balancer: &mut Balancer, number: u64, start: u64) -> Vec<usize> {
-        let mut keys = KeyStream::new(1, 1);
-        (0..number)
-            .map(|index| {
-                let pick = Pick { draw: keys.draw(index), attempt: 0, repick: 0, worker: 0, start };
-                balancer.pick(target, &pick).unwrap()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn round_robin_is_a_strict_cycle_from_its_start_and_outlives_its_endpoints() {
-        let mut balancer = Balancer::default();
-        assert_eq!(picks(&target(Policy::RoundRobin, &[1, 1, 1]), &mut balancer, 5, 7), [1, 2, 0, 1, 2]);
-        assert_eq!(picks(&target(Policy::RoundRobin, &[1, 1]), &mut balancer, 3, 0), [0, 1, 0]);
-    }
-
-    #[test]
-    fn weighted_round_robin_has_envoys_period() {
-        let picked = picks(&target(Policy::RoundRobin, &[3, 1, 1]), &mut Balancer::default(), 10, 0);
-        assert_eq!(picked, [0, 0, 0, 1, 2, 0, 0, 0, 1, 2]);
-    }
-
-    #[test]
-    fn least_request_draws_twice_and_prefers_the_less_busy() {
-        let target = target(Policy::LeastRequest, &[1, 1]);
-        let mut balancer = Balancer::default();
-        balancer.began(0);
-        let picked = picks(&target, &mut balancer, 4_000, 0);
-        // Only both draws on the busy one leave it there: a quarter.
-        let busy = picked.iter().filter(|position| **position == 0).count();
-        assert!((900..1_100).contains(&busy), "{busy}");
-        balancer.ended(0);
-        let even = picks(&target, &mut balancer, 4_000, 0).iter().filter(|position| **position == 0).count();
-        assert!((1_850..2_150).contains(&even), "{even}");
-    }
-
-    #[test]
-    fn without_endpoints_nothing_is_picked() {
-        let pick = Pick { draw: KeyStream::new(1, 1).draw(0), attempt: 0, repick: 0, worker: 0, start: 0 };
-        assert_eq!(Balancer::default().pick(&target(Policy::Random, &[]), &pick), None);
-    }
+/// An address for a client outside, from the network that is kept for measurements (RFC 2544).
+fn address_outside(connection: u64) -> String {
+    format!("198.{}.{}.{}", 18 + (connection >> 16 & 1), connection >> 8 & 0xff, connection & 0xff)
 }

@@ -7,7 +7,7 @@
 
 use smallvec::SmallVec;
 
-use super::balance::{Member, Pick, Policy};
+use super::balance::Member;
 use super::engine::{DEPTH_MAX, Ending, Engine};
 use super::event::Event;
 use super::frame::{Call, CallState, Caller, Reception, Seat, Visit, VisitState};
@@ -15,9 +15,8 @@ use super::hop::{Action, Hop, Reads, To};
 use super::outlier::Sign;
 use super::queue::{LaneId, TimerId};
 use super::slab::NONE;
-use super::sources::name_hash;
 use super::way::unknown_cluster;
-use crate::draw::{Draw, Purpose, below};
+use crate::draw::{Draw, Purpose};
 use crate::record::{
     CallId, FlagSet, Labels, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId, TimeoutKind, VisitId,
 };
@@ -86,9 +85,6 @@ impl Try {
 
 /// Network delays are drawn by try and direction.
 const BACK: u64 = 1 << 32;
-
-/// Draws of a call that are not picks: its worker thread.
-const WORKER: u64 = 1 << 41;
 
 impl<R: Recorder> Engine<'_, '_, R> {
     pub(super) fn start_call(&mut self, new: NewCall) {
@@ -234,6 +230,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
         }
         let mirrored = attempt == 0 && !is_mirror && !hop.mirrors.is_empty();
+        self.keep_busy(call);
         self.travel(call, member, attempt);
         if mirrored {
             self.mirror(call);
@@ -327,50 +324,6 @@ impl<R: Recorder> Engine<'_, '_, R> {
             self.calls[copy].member = endpoint;
             self.board(copy);
         }
-    }
-
-    /// Picks an endpoint; on retries, up to so often anew to avoid those that were tried.
-    fn pick_endpoint(&mut self, call: u32) -> Option<Member> {
-        let target = self.usable(call)?;
-        let frame = &self.calls[call];
-        let hop = &self.atlas.hops[frame.hop as usize];
-        let target = &self.atlas.targets[target as usize];
-        if let ([member], false) = (target.members.as_slice(), target.policy == Policy::RoundRobin) {
-            return Some(*member);
-        }
-        let worker = match self.plan.workers {
-            1 => 0,
-            workers => below(frame.draw.nth(Purpose::Balance, WORKER), workers as u64) as usize,
-        };
-        let slot = slot(&mut self.balancers, frame.pod, target.cluster);
-        let own_draw = self.own_draw;
-        let (pods, cluster) = (&self.plan.population.pods, target.cluster);
-        let start = || {
-            let pod = pods.get(frame.pod as usize).map_or("", |pod| pod.name.as_str());
-            let name = self.atlas.cluster_name(cluster);
-            own_draw.child(name_hash(&[pod, name])).nth(Purpose::BalanceStart, worker as u64)
-        };
-        let balancer = slot.get_or_insert_default();
-        let start = if balancer.needs_start(target, worker) { start() } else { 0 };
-        let repicks = match &hop.retry {
-            Some(retry) if frame.tries > 0 => retry.avoid_tried.unwrap_or(0),
-            _ => 0,
-        };
-        let mut position = None;
-        for repick in 0..=repicks {
-            let pick = Pick { draw: frame.draw, attempt: frame.tries, repick, worker, start };
-            position = balancer.pick(target, &pick);
-            let is_new = position.is_none_or(|position| !frame.tried.contains(&target.members[position].pod));
-            if is_new {
-                break;
-            }
-        }
-        let member = target.members[position?];
-        if target.policy == Policy::LeastRequest {
-            balancer.began(member.pod);
-            self.calls[call].busy = member.pod;
-        }
-        Some(member)
     }
 
     fn no_endpoint(&mut self, call: u32) {
@@ -592,16 +545,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let frame = &mut self.calls[call];
         let timer = std::mem::replace(&mut frame.try_timer, TimerId::NONE);
         self.queue.cancel(timer);
-        let busy = std::mem::replace(&mut frame.busy, NONE);
-        if busy == NONE {
-            return;
-        }
-        if let Some(To::Target(target)) = self.atlas.hops[frame.hop as usize].leg(frame.leg).map(|leg| leg.to) {
-            let cluster = self.atlas.targets[target as usize].cluster;
-            if let Some(balancer) = slot(&mut self.balancers, frame.pod, cluster) {
-                balancer.ended(busy);
-            }
-        }
+        self.release_busy(call);
     }
 
     pub(super) fn raise(&mut self, call: u32, flag: Flag) {

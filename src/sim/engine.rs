@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use super::atlas::{Atlas, ByShape};
-use super::balance::Balancer;
 use super::call::Ended;
 use super::control::{Control, Progress};
 use super::event::{Event, INDEX_MAX};
@@ -18,6 +17,7 @@ use super::script::Delay;
 use super::slab::Slab;
 use super::source::Source;
 use super::stage::Place;
+use crate::balance::Balancer;
 use crate::draw::{Draw, KeyStream};
 use crate::record::{Directory, Observation, Recorder};
 use crate::scenario::CancelPropagation;

@@ -3,6 +3,7 @@
 
 use super::queue::LaneId;
 use super::retry::RetryPlan;
+use crate::balance::RequestHash;
 use crate::mesh::route::PerMillion;
 use crate::record::{CalledId, FlagSet, HopId};
 
@@ -18,6 +19,8 @@ pub(super) struct Hop {
     pub(super) abort: Option<(u16, PerMillion)>,
     pub(super) action: Action,
     pub(super) retry: Option<RetryPlan>,
+    /// Whether retries avoid the priorities of endpoints that were tried.
+    pub(super) retries_elsewhere: bool,
     pub(super) timeout: Option<LaneId>,
     /// Copies, with how often.
     pub(super) mirrors: Vec<(PerMillion, Leg)>,
@@ -52,6 +55,8 @@ pub(super) struct Leg {
     pub(super) service: CalledId,
     /// The request as it is forwarded.
     pub(super) shape: u32,
+    /// What hash balancers hash of it.
+    pub(super) hash: RequestHash,
 }
 
 /// Where a destination is.

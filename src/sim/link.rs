@@ -4,12 +4,12 @@
 use super::call::slot;
 use super::engine::Engine;
 use super::frame::Seat;
-use super::hop::{Reads, To};
+use super::hop::Reads;
 use super::outlier::{Sign, Watch};
 use super::pool::{Admission, Pool};
-use crate::draw::{Purpose, below};
 use crate::record::Recorder;
 use crate::routing::Flag;
+use crate::time::Instant;
 
 /// One proxy's memory of one cluster.
 #[derive(Debug, Default)]
@@ -18,45 +18,14 @@ pub(super) struct Link {
     watch: Watch,
 }
 
-/// Draws of a call that choose a priority.
-const PRIORITY: u64 = 1 << 42;
+impl Link {
+    /// Endpoints that are ejected now, in ascending order.
+    pub(super) fn ejected(&mut self, now: Instant) -> &[u32] {
+        self.watch.ejected(now)
+    }
+}
 
 impl<R: Recorder> Engine<'_, '_, R> {
-    /// The endpoints that a call is routed to.
-    pub(super) fn target_of(&self, call: u32) -> Option<u32> {
-        let frame = &self.calls[call];
-        match self.atlas.hops[frame.hop as usize].leg(frame.leg)?.to {
-            To::Target(target) => Some(target),
-            To::Nowhere(_) => None,
-        }
-    }
-
-    /// The endpoints that a call may use now: those of its target, without those that are ejected.
-    pub(super) fn usable(&mut self, call: u32) -> Option<u32> {
-        let number = self.target_of(call)?;
-        let target = &self.atlas.targets[number as usize];
-        if target.outlier.is_none() {
-            return Some(number);
-        }
-        let frame = &self.calls[call];
-        let ejected = slot(&mut self.links, frame.pod, target.cluster).watch.ejected(self.queue.now());
-        if ejected.is_empty() && target.priorities.is_empty() {
-            return Some(number);
-        }
-        let shares = self.atlas.without(number, ejected);
-        if let [share] = shares {
-            return Some(share.target);
-        }
-        let mut at = below(frame.draw.nth(Purpose::Balance, PRIORITY | u64::from(frame.tries)), 100) as u32;
-        for share in shares {
-            match at.checked_sub(share.percent) {
-                None => return Some(share.target),
-                Some(rest) => at = rest,
-            }
-        }
-        shares.first().map(|share| share.target)
-    }
-
     /// A call asks the pool for a connection to the endpoint it has picked.
     pub(super) fn board(&mut self, call: u32) {
         let Some(target) = self.target_of(call) else { return };

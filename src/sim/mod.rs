@@ -31,7 +31,6 @@ mod outlier;
 mod plan;
 mod pool;
 mod population;
-mod priority;
 pub mod queue;
 mod retry;
 mod run;

@@ -34,6 +34,8 @@ pub(super) struct WorkloadPlan {
 pub(super) struct PodPlan {
     pub(super) name: String,
     pub(super) workload: u32,
+    /// Its address; empty if it has none.
+    pub(super) ip: String,
 }
 
 /// A pod in one state of the mesh.
@@ -96,8 +98,9 @@ impl Population {
             })
             .collect();
         let pods = all_pods(stages, &mut workloads);
-        let stages = last_of_each_instant(stages).map(|stage| stage_plan(stage, &pods)).collect();
-        let pods = pods.into_iter().map(|((_, name), workload)| PodPlan { name, workload }).collect();
+        let stages: Vec<StagePlan> = last_of_each_instant(stages).map(|stage| stage_plan(stage, &pods)).collect();
+        let ips = ips(&stages, pods.len());
+        let pods = pods.into_iter().zip(ips).map(|(((_, name), workload), ip)| PodPlan { name, workload, ip }).collect();
         Population { workloads, pods, stages }
     }
 
@@ -124,6 +127,20 @@ fn all_pods(stages: &[Stage], workloads: &mut [WorkloadPlan]) -> IndexMap<(Strin
         workloads[*workload as usize].pods.push(u32::try_from(number).expect("fewer than 2^32 pods"));
     }
     pods
+}
+
+/// The address of each pod, in the first state in which it is there.
+fn ips(stages: &[StagePlan], pods: usize) -> Vec<String> {
+    let mut ips = vec![String::new(); pods];
+    for stage in stages {
+        for (pod, number) in stage.mesh.pods.iter().zip(&stage.pods) {
+            let ip = &mut ips[*number as usize];
+            if ip.is_empty() {
+                ip.clone_from(&pod.ip);
+            }
+        }
+    }
+    ips
 }
 
 fn last_of_each_instant(stages: &[Stage]) -> impl Iterator<Item = &Stage> {

@@ -31,6 +31,7 @@ pub(super) struct Place {
 impl<R: Recorder> Engine<'_, '_, R> {
     pub(super) fn enter_first_stage(&mut self) {
         self.make_places();
+        (0..self.plan.population.pods.len() as u32).for_each(|pod| self.greet_hosts(pod));
         let stages = &self.plan.population.stages;
         for (index, stage) in (0_u32..).zip(stages).skip(1) {
             self.queue.at(stage.at, Event::StageBegins(index));
@@ -82,6 +83,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
     fn take_config(&mut self, pod: u32, stage: u32) {
         self.places[pod as usize].config = stage;
         self.hops.forget(pod);
+        self.greet_hosts(pod);
     }
 
     fn propagation_draw(&self, pod: u32, stage: u32) -> u64 {

@@ -6,6 +6,7 @@ use super::hop::{Action, Hop, Leg, Reads, To};
 use super::queue::Queue;
 use super::retry::RetryPlan;
 use super::shape::Shape;
+use crate::balance::RequestHash;
 use crate::mesh::cluster::UpstreamTls;
 use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
 use crate::mesh::{Origin, Profile, Proxy, ProxyId};
@@ -49,7 +50,7 @@ impl Atlas<'_> {
         let Shape { port, request, .. } = self.shapes.get(shape).clone();
         let target = self.dialled_target(stage, &request.authority, &namespace, port, &UpstreamTls::Plaintext);
         let service = self.dialled_service(stage, &request.authority, &namespace);
-        let leg = Leg { to: To::Target(target), service, shape };
+        let leg = Leg { to: To::Target(target), service, shape, hash: RequestHash::default() };
         Draft::forwarding(Reads::Nothing, vec![(1, leg)])
     }
 
@@ -128,7 +129,10 @@ impl Atlas<'_> {
             sum += u64::from(leg.weight);
             let port = port_of(&leg.cluster.name).unwrap_or(place.what.port);
             let shape = self.outgoing(place, received, selection, (index as u32, port));
-            legs.push((sum, self.leg(place, &leg.cluster, forward.cluster_not_found_status, shape)));
+            let leg = self.leg(place, &leg.cluster, forward.cluster_not_found_status, shape);
+            let forwarded = &self.shapes.get(shape).request;
+            let hash = RequestHash::of(&forward.hash, place.proxy.spec.kind, received.request, forwarded);
+            legs.push((sum, Leg { hash, ..leg }));
         }
         let subsets: Vec<String> = forward.legs.all().iter().map(|leg| subset_of(&leg.cluster.name)).collect();
         let mut draft = Draft::forwarding(Reads::Http, legs).with_subsets(subsets);
@@ -138,6 +142,7 @@ impl Atlas<'_> {
             let per_try = policy.per_try_timeout.filter(ends_first).filter(|per_try| !per_try.is_zero());
             RetryPlan::of(policy, per_try.map(|per_try| queue.lane(per_try)))
         });
+        draft.hop.retries_elsewhere = forward.retries.as_ref().is_some_and(|policy| policy.retry_remote_localities);
         let first = draft.hop.leg(0).map_or(place.shape, |leg| leg.shape);
         draft.hop.mirrors =
             forward.mirrors.iter().map(|mirror| (mirror.share, self.leg(place, &mirror.cluster, 503, first))).collect();
@@ -162,13 +167,13 @@ impl Atlas<'_> {
         let Some(id) = cluster.id else {
             let host = cluster.name.split('|').nth(3).filter(|host| !host.is_empty());
             let service = host.map_or(place.service, |host| self.called(host));
-            return Leg { to: To::Nowhere(missing), service, shape };
+            return Leg { to: To::Nowhere(missing), service, shape, hash: RequestHash::default() };
         };
         let mesh = &self.plan.population.stages[place.stage as usize].mesh;
         let of_cluster = place.proxy.clusters[id.index()].service;
         let service = of_cluster.map_or(place.service, |service| self.called(&mesh.services[service.index()].host));
         let target = self.cluster_target(place.stage, place.id, id, &place.what.request.authority, place.what.port);
-        Leg { to: To::Target(target), service, shape }
+        Leg { to: To::Target(target), service, shape, hash: RequestHash::default() }
     }
 
     fn entry(&mut self, stage: u32, way: Way, shape: u32, draft: &Draft) -> HopEntry {
@@ -265,7 +270,17 @@ fn add_fault(hop: &mut Hop, route: &Route, queue: &mut Queue) {
 
 impl Draft {
     fn of(reads: Reads, action: Action) -> Draft {
-        let hop = Hop { id: HopId(0), reads, delay: None, abort: None, action, retry: None, timeout: None, mirrors: Vec::new() };
+        let hop = Hop {
+            id: HopId(0),
+            reads,
+            delay: None,
+            abort: None,
+            action,
+            retry: None,
+            retries_elsewhere: false,
+            timeout: None,
+            mirrors: Vec::new(),
+        };
         Draft { hop, planned: false, subsets: Vec::new(), origin: Origin::default() }
     }
 

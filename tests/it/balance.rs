@@ -197,7 +197,7 @@ fn request(path: &str, headers: &[(String, String)]) -> Request {
 
 fn hash_of_user(user: &str) -> Option<u64> {
     let request = request("/", &[("x-user".to_owned(), user.to_owned())]);
-    RequestHash::of(&[HashPolicy::Header("x-user".to_owned())], ProxyKind::Sidecar, &request, "/").told()
+    RequestHash::of(&[HashPolicy::Header("x-user".to_owned())], ProxyKind::Sidecar, &request, &request).told()
 }
 
 #[test]
@@ -244,7 +244,8 @@ fn requests_hash_to_what_they_hash_to_in_envoy() {
         let (kind, port) = if sent.gateway { (ProxyKind::Gateway, 18_491) } else { (ProxyKind::Sidecar, 18_490) };
         let (ip, own_port) = sent.client.split_once(':').unwrap();
         let client = Client { ip, port: own_port.parse().unwrap(), dialled: &format!("127.0.0.1:{port}") };
-        let hash = RequestHash::of(&policies(&sent.path), kind, &request(&sent.path, &sent.headers), &sent.path);
+        let request = request(&sent.path, &sent.headers);
+        let hash = RequestHash::of(&policies(&sent.path), kind, &request, &request);
         let set = if sent.path.starts_with("/three") { &maglev } else { &ring };
         let shown = format!("{} {:?} of {}", sent.path, sent.headers, sent.client);
         assert_eq!(hash.value(&client).and_then(|hash| set.host_for(hash)), Some(sent.host), "{shown}");
