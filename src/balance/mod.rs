@@ -11,6 +11,7 @@
 //! Envoy rounds, and additions and divisions round alike on every machine.
 
 mod balancer;
+mod cluster;
 mod host_set;
 mod maglev;
 mod priority;

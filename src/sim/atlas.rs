@@ -15,8 +15,8 @@ use super::queue::Queue;
 use super::script::{Script, Writer};
 use super::shape::Shapes;
 use super::slab::NONE;
-use crate::balance::{Host, HostSet, Locality, Policy, Rules, SlowStart};
-use crate::mesh::cluster::{Balancer, Cluster, Discovery, Endpoint, LocalityEndpoints, UpstreamTls};
+use crate::balance::{Host, HostSet, Locality, Policy, Rules};
+use crate::mesh::cluster::{Cluster, Discovery, Endpoint, LocalityEndpoints, UpstreamTls};
 use crate::mesh::{ClusterId, ProxyId, ProxyKind};
 use crate::record::{CalledId, Directory, Labels, ReachedId};
 
@@ -198,7 +198,8 @@ impl<'p> Atlas<'p> {
             return *target;
         }
         let name = format!("{}/{}", of_proxy.spec.name, cluster.name);
-        let target = self.target(plan, &name, rules(cluster), &ordered(cluster, &of_proxy.spec.locality), &cluster.tls);
+        let target =
+            self.target(plan, &name, Rules::of(cluster), &Locality::ordered(cluster, &of_proxy.spec.locality), &cluster.tls);
         let made = &mut self.targets[target as usize];
         made.breakers = Breakers::of(cluster);
         made.outlier =
@@ -250,16 +251,12 @@ impl<'p> Atlas<'p> {
                     None => self.outside(host_of(&endpoint.address)),
                 };
                 members.push(Member { pod, port: endpoint.port, tls: tls.towards(endpoint) });
-                Host { id: pod, address: endpoint.address.clone(), weight: endpoint.weight.max(1), ready: endpoint.healthy }
+                Host::of(endpoint, pod)
             };
             endpoints.iter().map(host).collect()
         };
-        let of = |locality: &&LocalityEndpoints| Locality {
-            priority: locality.priority,
-            weight: locality.weight,
-            hosts: hosts(&locality.endpoints),
-        };
-        let localities: Vec<Locality> = localities.iter().map(of).collect();
+        let localities: Vec<Locality> =
+            localities.iter().map(|locality| Locality::of(locality, hosts(&locality.endpoints))).collect();
         let whole = self.views.len() as u32;
         self.views.push(HostSet::new(whole, rules, &localities, |_| false));
         let changes = self.plan.population.stages.len() > 1;
@@ -303,39 +300,6 @@ impl<'p> Atlas<'p> {
         }
         shares
     }
-}
-
-/// What a cluster says about balancing.
-fn rules(cluster: &Cluster) -> Rules {
-    Rules {
-        policy: match cluster.balancer {
-            Balancer::RoundRobin => Policy::RoundRobin,
-            Balancer::LeastRequest => Policy::LeastRequest,
-            Balancer::Random | Balancer::Passthrough => Policy::Random,
-            Balancer::RingHash { ring_min } => Policy::ring(ring_min),
-            Balancer::Maglev { table } => Policy::maglev(table),
-        },
-        panic_percent: cluster.panic_threshold_percent.unwrap_or(PANIC_PERCENT),
-        locality_weighted: cluster.locality_weighted,
-        slow_start: cluster.warm_up.map(|warm_up| SlowStart {
-            window: warm_up.window,
-            least: warm_up.minimum_percent.unwrap_or(SLOW_START_LEAST_PERCENT) / 100.0,
-            aggression: warm_up.aggression.unwrap_or(1.0),
-        }),
-    }
-}
-
-/// Envoy's panic threshold and least weight of a slow start, where nothing else is said.
-const PANIC_PERCENT: u32 = 50;
-const SLOW_START_LEAST_PERCENT: f64 = 10.0;
-
-/// Localities in the order in which a proxy weighs them: its own first, the others by name.
-fn ordered<'m>(cluster: &'m Cluster, own: &str) -> Vec<&'m LocalityEndpoints> {
-    let mut all: Vec<&LocalityEndpoints> = cluster.localities.iter().collect();
-    if cluster.locality_weighted {
-        all.sort_by_key(|locality| locality.locality != own);
-    }
-    all
 }
 
 fn host_of(address: &str) -> &str {

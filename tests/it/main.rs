@@ -3,6 +3,7 @@
 mod balance;
 mod conformance;
 mod engine;
+mod engine_balance;
 mod engine_laws;
 mod engine_phases;
 mod export_commands;

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use super::RouteQuestion;
 use super::page::place;
+use crate::balance::{HostSet, RequestHash};
 use crate::mesh::cluster::{Balancer, Cluster, Discovery};
 use crate::mesh::route::{AbortStatus, Fault, Forward, HashPolicy, HeaderOps, Leg, PerMillion, RetryPolicy, Route};
-use crate::routing::{Chances, CorsRole, Received, Selection, forwarded};
+use crate::routing::{Chances, CorsRole, Decision, Received, Request, Selection, forwarded};
 use crate::text;
 
 /// Forwarding.
@@ -62,6 +63,9 @@ pub(super) struct Destination {
     pub(super) original_destination: bool,
     /// The balancer.
     pub(super) balancer: Option<&'static str>,
+    /// What a balancer that hashes makes of the request, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hashed: Option<String>,
     /// Endpoints.
     pub(super) endpoints: Vec<EndpointView>,
     /// Operations of this destination on headers, in words.
@@ -124,7 +128,13 @@ pub(super) fn forwarding(
         faults: route.fault.as_ref().map_or_else(Vec::new, faults),
         fault_place: route.fault.as_ref().and_then(|fault| place(fault.origin.span, question.sources)),
         cors: cors_word(selection.cors),
-        destinations: forward.legs.all().iter().map(|leg| destination(leg, forward, question)).collect(),
+        destinations: (0..)
+            .zip(forward.legs.all())
+            .map(|(at, leg)| Destination {
+                hashed: hashed(leg, forward, received, &Decision { leg: Some(at), ..decision.clone() }, question),
+                ..destination(leg, forward, question)
+            })
+            .collect(),
         timeout: if forward.timeout.is_zero() { "none".to_owned() } else { text::duration(forward.timeout) },
         retries: forward.retries.as_ref().map(retries),
         mirrors: forward
@@ -185,11 +195,49 @@ fn destination(leg: &Leg, forward: &Forward, question: &RouteQuestion<'_>) -> De
         absent_status: forward.cluster_not_found_status,
         original_destination: cluster.is_some_and(|cluster| cluster.discovery == Discovery::OriginalDst),
         balancer: cluster.map(|cluster| balancer(cluster.balancer)),
+        hashed: None,
         endpoints: cluster.map_or_else(Vec::new, |cluster| endpoints(cluster, question)),
         headers,
         place: place(leg.origin.span, question.sources),
         cluster_place: cluster.and_then(|cluster| place(cluster.origin.span, question.sources)),
     }
+}
+
+/// Where a balancer that hashes sends the request, if the request alone decides that.
+fn hashed(
+    leg: &Leg,
+    forward: &Forward,
+    received: &Received<'_>,
+    decision: &Decision,
+    question: &RouteQuestion<'_>,
+) -> Option<String> {
+    let proxy = &question.mesh.proxies[question.proxy.index()];
+    let cluster = &*proxy.clusters[leg.cluster.id?.index()];
+    let set = HostSet::of(cluster, &proxy.spec.locality);
+    if !set.policy().hashes() {
+        return None;
+    }
+    let seen = forwarded(proxy, received, decision)?;
+    let seen = Request {
+        method: seen.method,
+        authority: seen.authority,
+        path: seen.path,
+        headers: seen.headers.0,
+        ..received.request.clone()
+    };
+    let hash = RequestHash::of(&forward.hash, proxy.spec.kind, received.request, &seen);
+    if hash.is_empty() {
+        return Some("the request has nothing to hash: any endpoint, by chance".to_owned());
+    }
+    let Some(told) = hash.told() else {
+        let who = if hash.is_of_connection() { "connection" } else { "address" };
+        return Some(format!("the client's {who} decides"));
+    };
+    let host = set.host_for(told)?;
+    let address = &set.hosts()[host].address;
+    let pod = cluster.endpoints().find(|endpoint| endpoint.address == *address).and_then(|endpoint| endpoint.pod);
+    let pod = pod.map_or_else(String::new, |pod| format!(" ({})", question.mesh.pods[pod.index()].name));
+    Some(format!("{told:016x} is at {address}{pod}"))
 }
 
 const fn balancer(balancer: Balancer) -> &'static str {

@@ -60,8 +60,12 @@ struct Stage {
 }
 
 fn stage() -> Stage {
+    stage_of(MESH)
+}
+
+fn stage_of(text: &str) -> Stage {
     let mut sources = Sources::new();
-    let file = sources.add("shop.yaml", MESH);
+    let file = sources.add("shop.yaml", text);
     let (objects, _) = decode(&parse(&sources, file, Limits::default()).0, "shop");
     let client = ProxySpec {
         name: "page.shop".to_owned(),
@@ -126,4 +130,29 @@ fn the_same_as_json() {
     let outcomes = ShownOutcomes::One(Chances { stream: 0, delay: 0, abort: 0 });
     let question = RouteQuestion { sources: &sources, mesh: &mesh, proxy, dial: &dial, request: &request, outcomes };
     insta::assert_snapshot!(route_json(&question));
+}
+
+#[test]
+fn a_request_with_a_key_shows_the_endpoint_that_it_keeps_to() {
+    let service = MESH.split("---").next().unwrap();
+    for (hashed, headers, expected) in [
+        ("httpHeaderName: x-user", &[("x-user", "ann")][..], "0b41beba40346ebe is at 10.0.0.1:9080 (reviews-v1-0-0)"),
+        ("httpHeaderName: x-user", &[], "the request has nothing to hash: any endpoint, by chance"),
+        ("useSourceIp: true", &[], "the client's address decides"),
+        ("httpCookie: {name: sid, ttl: 60s}", &[], "the client's connection decides"),
+    ] {
+        let rule = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: reviews, namespace: shop}\nspec: {host: reviews, trafficPolicy: {loadBalancer: {consistentHash: {KEY}}}}\n";
+        let Stage { sources, mesh, proxy } = stage_of(&format!("{service}---\n{}", rule.replace("KEY", hashed)));
+        let (request, dial) = (request("/", headers), Dial::http(9080));
+        let question = RouteQuestion {
+            sources: &sources,
+            mesh: &mesh,
+            proxy,
+            dial: &dial,
+            request: &request,
+            outcomes: ShownOutcomes::None,
+        };
+        let shown = route(&question, Style { width: 200, ..Style::PLAIN });
+        assert!(shown.contains(expected), "{hashed} {headers:?}: {shown}");
+    }
 }

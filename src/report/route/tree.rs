@@ -155,6 +155,9 @@ fn destination(destination: &Destination) -> Tree {
     let mut tree =
         Tree::new(ink, share(destination.percent), destination.cluster.as_str()).at(line_of(destination.place.as_deref()));
     tree.push(Tree::new(Ink::Plain, "policy", state).at(line_of(destination.cluster_place.as_deref())));
+    if let Some(hashed) = &destination.hashed {
+        tree.push(Tree::new(Ink::Plain, "hash", hashed.as_str()));
+    }
     let mut tree = tree.with(destination.endpoints.iter().map(endpoint));
     if !destination.headers.is_empty() {
         tree.push(Tree::new(Ink::Plain, "headers", destination.headers.join(", ")));
