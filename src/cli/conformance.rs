@@ -40,6 +40,8 @@ enum Only {
     Verdicts,
     /// What `istioctl analyze` finds
     Findings,
+    /// What happens over time
+    Timed,
 }
 
 impl Only {
@@ -49,6 +51,7 @@ impl Only {
             Only::Policies => Aspect::Policies,
             Only::Verdicts => Aspect::Verdicts,
             Only::Findings => Aspect::Findings,
+            Only::Timed => Aspect::Timed,
         }
     }
 }

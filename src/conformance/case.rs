@@ -38,6 +38,8 @@ pub struct Case {
     pub requests: Vec<CaseRequest>,
     /// What was measured.
     pub expect: Json,
+    /// The record as it is written, for what only some groups have.
+    pub whole: Json,
 }
 
 /// One request of a case.
@@ -115,6 +117,7 @@ impl Case {
             callers: entries("callers").map(caller).collect(),
             requests: requests.ok_or_else(|| CaseError("a request without `id`".to_owned()))?,
             expect: root["expect"].clone(),
+            whole: root,
         })
     }
 

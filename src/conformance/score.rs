@@ -8,6 +8,7 @@ use super::case::{Case, CaseRequest};
 use super::difference::{Difference, first, first_in_sets};
 use super::policy::effective_policy;
 use super::server::{policy_order, server_answer};
+use super::timed;
 use crate::analysis;
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::{Mesh, admission};
@@ -24,11 +25,13 @@ pub enum Aspect {
     Verdicts,
     /// Findings of `istioctl analyze`.
     Findings,
+    /// Timed cases, each as a whole.
+    Timed,
 }
 
 impl Aspect {
     /// All of them, in the order they are reported.
-    pub const ALL: [Aspect; 4] = [Aspect::Requests, Aspect::Policies, Aspect::Verdicts, Aspect::Findings];
+    pub const ALL: [Aspect; 5] = [Aspect::Requests, Aspect::Policies, Aspect::Verdicts, Aspect::Findings, Aspect::Timed];
 
     /// The word for it.
     #[must_use]
@@ -38,6 +41,7 @@ impl Aspect {
             Aspect::Policies => "policies",
             Aspect::Verdicts => "verdicts",
             Aspect::Findings => "findings",
+            Aspect::Timed => "cases",
         }
     }
 }
@@ -84,9 +88,7 @@ pub struct Disagreement {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Score {
     /// Tallies by group; in the order of [`Aspect::ALL`].
-    pub groups: IndexMap<String, [Tally; 4]>,
-    /// Requests of kinds that are not answered yet, by group.
-    pub unanswered: IndexMap<String, usize>,
+    pub groups: IndexMap<String, [Tally; 5]>,
     /// What does not agree, in the order of cases.
     pub disagreements: Vec<Disagreement>,
 }
@@ -112,9 +114,6 @@ impl Score {
             let sums = self.groups.entry(group).or_default();
             sums.iter_mut().zip(tallies).for_each(|(sum, tally)| *sum += tally);
         }
-        for (group, count) in other.unanswered {
-            *self.unanswered.entry(group).or_default() += count;
-        }
         self.disagreements.extend(other.disagreements);
     }
 
@@ -132,8 +131,10 @@ impl Score {
     }
 }
 
-/// Groups whose requests ask for parts that this program does not have yet.
-const UNANSWERED: &[&str] = &["timed"];
+/// Whether a case is about time: its requests have instants.
+fn is_timed(case: &Case) -> bool {
+    case.whole["requests"].as_array().is_some_and(|requests| requests.iter().any(|request| !request["at_ms"].is_null()))
+}
 
 /// Runs one case. `aspects` says what is compared.
 #[must_use]
@@ -150,17 +151,33 @@ pub fn run(case: &Case, aspects: &[Aspect]) -> Score {
                 let all = analysis::analyze(&objects, &mesh, findings.clone());
                 analyzer_findings(case, &objects, &all, &mut score);
             }
+            Aspect::Timed => acted_out(case, &objects, &mesh, &mut score),
         }
     }
     score
 }
 
-fn requests(case: &Case, mesh: &Mesh, score: &mut Score) {
-    let Some(expected) = case.expect["requests"].as_object() else { return };
-    if UNANSWERED.contains(&case.group.as_str()) {
-        *score.unanswered.entry(case.group.clone()).or_default() += expected.len();
+/// A timed case agrees as a whole; every request and figure that does not is named.
+fn acted_out(case: &Case, objects: &Objects, mesh: &Mesh, score: &mut Score) {
+    if !is_timed(case) {
         return;
     }
+    let wrong = timed::run(case, objects, mesh.clone());
+    score.groups.entry(case.group.clone()).or_default()[Aspect::Timed as usize].count(wrong.is_empty());
+    score.disagreements.extend(wrong.into_iter().map(|(item, difference)| Disagreement {
+        aspect: Aspect::Timed,
+        group: case.group.clone(),
+        case: case.name.clone(),
+        item,
+        difference,
+    }));
+}
+
+fn requests(case: &Case, mesh: &Mesh, score: &mut Score) {
+    if is_timed(case) {
+        return;
+    }
+    let Some(expected) = case.expect["requests"].as_object() else { return };
     for (id, record) in expected {
         let difference = match case.requests.iter().find(|request| request.id == *id) {
             Some(asked) if !asked.to.is_empty() => {

@@ -20,6 +20,8 @@ pub struct Directory {
     pub labels: Vec<String>,
     /// Ways through proxies, as they are met.
     pub hops: Vec<HopEntry>,
+    /// Pods, then hosts outside of the mesh as they are met; known when a run has ended.
+    pub places: Vec<String>,
 }
 
 /// One class of users of one client in one phase.
@@ -60,6 +62,10 @@ pub struct HopEntry {
     pub origin: Span,
     /// Arguments of `meshsim route` that explain it.
     pub explain: Vec<String>,
+    /// The Host that mirrors of its requests see.
+    pub mirror_authority: String,
+    /// The body of the answer, where the route answers by itself.
+    pub direct_body: String,
 }
 
 impl Directory {

@@ -19,8 +19,8 @@ pub use directory::{Directory, Group, HopEntry, Reached};
 pub use expectations::evaluate;
 pub use histogram::Distribution;
 pub use observation::{
-    CallId, CalledId, FlagSet, GroupId, HopId, Labels, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId,
-    TimeoutKind, VisitId,
+    CallId, CalledId, FlagSet, GroupId, HopId, Labels, LocalBody, Observation, Outcome, PartyId, PlaceId, ReachedId, Recorder,
+    RequestId, TimeoutKind, VisitId,
 };
 pub use report::{
     Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,

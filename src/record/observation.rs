@@ -31,6 +31,8 @@ ids! {
     ReachedId;
     /// One proxy's way with one kind of request: a position in [`Directory::hops`](super::Directory::hops).
     HopId;
+    /// A pod, or a host outside of the mesh: a position in [`Directory::places`](super::Directory::places).
+    PlaceId;
     /// A call in flight; numbers are used again after its end.
     CallId;
     /// A request at a pod; numbers are used again after its end.
@@ -40,6 +42,11 @@ ids! {
 impl ReachedId {
     /// No workload was reached.
     pub const NOWHERE: ReachedId = ReachedId(u32::MAX);
+}
+
+impl PlaceId {
+    /// Nowhere.
+    pub const NONE: PlaceId = PlaceId(u32::MAX);
 }
 
 impl CallId {
@@ -154,6 +161,36 @@ pub struct Outcome {
     pub labels: Labels,
 }
 
+/// The body of an answer that a proxy makes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum LocalBody {
+    /// None, or not one of these.
+    #[default]
+    None,
+    /// A fixed text.
+    Text(&'static str),
+    /// The text about an upstream that gave no answer.
+    Reset {
+        /// Why.
+        reason: &'static str,
+        /// Whether it was tried before.
+        retried: bool,
+    },
+}
+
+impl std::fmt::Display for LocalBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LocalBody::None => Ok(()),
+            LocalBody::Text(text) => f.write_str(text),
+            LocalBody::Reset { reason, retried } => {
+                let retried = if *retried { "retried and the latest " } else { "" };
+                write!(f, "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reason}")
+            }
+        }
+    }
+}
+
 /// Which timeout fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TimeoutKind {
@@ -261,6 +298,66 @@ pub enum Observation {
         /// Whether nobody waited for the answer any more.
         orphaned: bool,
     },
+    /// A proxy begins to try a call; an endpoint is still to be picked.
+    Tried {
+        /// The call.
+        call: CallId,
+        /// Whose.
+        request: RequestId,
+    },
+    /// The endpoint that the log will name for a call, unless it is picked anew.
+    Picked {
+        /// The call.
+        call: CallId,
+        /// Whose.
+        request: RequestId,
+        /// Where; nowhere if the log will name none.
+        place: PlaceId,
+    },
+    /// A server has taken a connection of a pool.
+    Connected {
+        /// Whose request it was opened for.
+        request: RequestId,
+        /// Where.
+        place: PlaceId,
+    },
+    /// A request has reached a server; told beside [`Observation::Arrived`].
+    Reached {
+        /// Whose.
+        request: RequestId,
+        /// The call; none if its caller has left on the way.
+        call: CallId,
+        /// Its stay there.
+        visit: VisitId,
+        /// The way it came.
+        hop: HopId,
+        /// Where.
+        place: PlaceId,
+        /// Whether it is a mirror's copy.
+        mirror: bool,
+    },
+    /// An informational answer is passed on.
+    Informed {
+        /// The call.
+        call: CallId,
+        /// Whose.
+        request: RequestId,
+        /// Its status.
+        status: u16,
+    },
+    /// What the caller sees besides the outcome; told just before [`Observation::CallEnded`].
+    Answered {
+        /// The call.
+        call: CallId,
+        /// Whose.
+        request: RequestId,
+        /// Whether the answer breaks off.
+        truncated: bool,
+        /// Whether it says that a circuit breaker made it.
+        overloaded: bool,
+        /// Its body, if the proxy made it.
+        body: LocalBody,
+    },
     /// A fault holds a call until an instant.
     Held {
         /// The call.
@@ -303,6 +400,12 @@ impl Observation {
             | Observation::Queued { request, .. }
             | Observation::WorkBegan { request, .. }
             | Observation::VisitEnded { request, .. }
+            | Observation::Tried { request, .. }
+            | Observation::Picked { request, .. }
+            | Observation::Connected { request, .. }
+            | Observation::Reached { request, .. }
+            | Observation::Informed { request, .. }
+            | Observation::Answered { request, .. }
             | Observation::Held { request, .. }
             | Observation::BackedOff { request, .. }
             | Observation::TimedOut { request, .. } => *request,

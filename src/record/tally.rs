@@ -201,6 +201,12 @@ impl Recorder for Tally {
             | Observation::Queued { .. }
             | Observation::WorkBegan { .. }
             | Observation::VisitEnded { .. }
+            | Observation::Tried { .. }
+            | Observation::Picked { .. }
+            | Observation::Connected { .. }
+            | Observation::Reached { .. }
+            | Observation::Informed { .. }
+            | Observation::Answered { .. }
             | Observation::Held { .. }
             | Observation::BackedOff { .. }
             | Observation::TimedOut { .. } => {}

@@ -155,6 +155,12 @@ impl WaterfallRecorder {
                 }
             }
             Observation::CallEnded { call, outcome, .. } => self.call_ended(call, at, outcome),
+            Observation::Tried { .. }
+            | Observation::Picked { .. }
+            | Observation::Connected { .. }
+            | Observation::Reached { .. }
+            | Observation::Informed { .. }
+            | Observation::Answered { .. } => {}
             Observation::Held { call, until, .. } => self.pause(call, SegmentKind::FaultDelay, at, until),
             Observation::BackedOff { call, until, .. } => self.pause(call, SegmentKind::BackOff, at, until),
             Observation::TimedOut { call, kind, .. } => {

@@ -19,10 +19,6 @@ pub fn conformance(score: &Score, style: Style) -> String {
     for wrong in &score.disagreements {
         let _ = writeln!(text, "{}", line(wrong, style));
     }
-    if !score.unanswered.is_empty() {
-        let groups: Vec<String> = score.unanswered.iter().map(|(group, count)| format!("{group} {count}")).collect();
-        let _ = writeln!(text, "not answered yet: {}", groups.join(", "));
-    }
     let _ = writeln!(text, "{}", totals(score));
     text
 }
@@ -34,6 +30,7 @@ fn table(score: &Score) -> Table {
         (Column::Number, "POLICIES"),
         (Column::Number, "VERDICTS"),
         (Column::Number, "FINDINGS"),
+        (Column::Number, "TIMED"),
     ]);
     for (group, tallies) in &score.groups {
         let cells = tallies.iter().map(|tally| match tally {
@@ -51,24 +48,28 @@ fn line(wrong: &Disagreement, style: Style) -> String {
     format!("{} {}", style.paint(Ink::Bad, &place), wrong.difference)
 }
 
-/// `conformance: A of B requests, C of D policies, E of F verdicts, G of H findings`.
+/// `conformance: A of B requests, C of D policies, E of F verdicts, G of H findings`, and `timed: A of
+/// B cases` on a line of its own.
 fn totals(score: &Score) -> String {
-    let parts = Aspect::ALL.map(|aspect| {
-        let tally = score.total(aspect);
+    let part = |aspect: &Aspect| {
+        let tally = score.total(*aspect);
         format!("{} of {} {}", tally.agree, tally.total, aspect.word())
-    });
-    format!("conformance: {}", parts.join(", "))
+    };
+    let (timed, others): (Vec<&Aspect>, Vec<&Aspect>) = Aspect::ALL.iter().partition(|aspect| **aspect == Aspect::Timed);
+    let line = |name: &str, aspects: &[&Aspect]| {
+        format!("{name}: {}", aspects.iter().map(|aspect| part(aspect)).collect::<Vec<_>>().join(", "))
+    };
+    format!("{}\n{}", line("conformance", &others), line("timed", &timed))
 }
 
 /// The same as JSON, with a version of its schema.
 #[must_use]
 pub fn conformance_json(score: &Score) -> String {
-    let count = |tallies: &[Tally; 4]| Counts::new(tallies);
+    let count = |tallies: &[Tally; 5]| Counts::new(tallies);
     let wire = Wire {
         schema: "meshsim.conformance/v1",
         groups: score.groups.iter().map(|(name, tallies)| GroupWire { name, counts: count(tallies) }).collect(),
         total: count(&Aspect::ALL.map(|aspect| score.total(aspect))),
-        not_answered: score.unanswered.iter().map(|(group, requests)| Unanswered { group, requests: *requests }).collect(),
         disagreements: score.disagreements.iter().map(DisagreementWire::new).collect(),
     };
     // Structs of strings and numbers always serialise.
@@ -82,7 +83,6 @@ struct Wire<'a> {
     schema: &'static str,
     groups: Vec<GroupWire<'a>>,
     total: Counts,
-    not_answered: Vec<Unanswered<'a>>,
     disagreements: Vec<DisagreementWire<'a>>,
 }
 
@@ -99,12 +99,19 @@ struct Counts {
     policies: Count,
     verdicts: Count,
     findings: Count,
+    timed: Count,
 }
 
 impl Counts {
-    fn new([requests, policies, verdicts, findings]: &[Tally; 4]) -> Self {
+    fn new([requests, policies, verdicts, findings, timed]: &[Tally; 5]) -> Self {
         let count = |tally: &Tally| Count { agree: tally.agree, total: tally.total };
-        Counts { requests: count(requests), policies: count(policies), verdicts: count(verdicts), findings: count(findings) }
+        Counts {
+            requests: count(requests),
+            policies: count(policies),
+            verdicts: count(verdicts),
+            findings: count(findings),
+            timed: count(timed),
+        }
     }
 }
 
@@ -112,12 +119,6 @@ impl Counts {
 struct Count {
     agree: usize,
     total: usize,
-}
-
-#[derive(Serialize)]
-struct Unanswered<'a> {
-    group: &'a str,
-    requests: usize,
 }
 
 #[derive(Serialize)]
@@ -134,7 +135,7 @@ struct DisagreementWire<'a> {
 impl<'a> DisagreementWire<'a> {
     fn new(wrong: &'a Disagreement) -> Self {
         DisagreementWire {
-            aspect: wrong.aspect.word(),
+            aspect: if wrong.aspect == Aspect::Timed { "timed" } else { wrong.aspect.word() },
             group: &wrong.group,
             case: &wrong.case,
             item: &wrong.item,

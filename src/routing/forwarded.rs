@@ -102,12 +102,18 @@ impl Forwarded {
     /// The authority that a mirror sees: with `-shadow` before the port in releases that add it.
     #[must_use]
     pub fn mirror_authority(&self, shadow_suffix: bool) -> String {
-        if !shadow_suffix {
-            return self.authority.clone();
-        }
-        let host = super::host::without_port(&self.authority);
-        format!("{host}-shadow{}", &self.authority[host.len()..])
+        mirror_authority(&self.authority, shadow_suffix)
     }
+}
+
+/// The authority that a mirror of a request to `authority` sees.
+#[must_use]
+pub fn mirror_authority(authority: &str, shadow_suffix: bool) -> String {
+    if !shadow_suffix {
+        return authority.to_owned();
+    }
+    let host = super::host::without_port(authority);
+    format!("{host}-shadow{}", &authority[host.len()..])
 }
 
 /// What header values of a request can ask for.

@@ -9,7 +9,7 @@ use super::endpoints::{self, Found};
 use super::hop::Hop;
 use super::outlier::OutlierPlan;
 use super::plan::Plan;
-use super::pool::Breakers;
+use super::pool::PoolPlan;
 use super::population::StagePlan;
 use super::queue::Queue;
 use super::script::{Script, Writer};
@@ -148,6 +148,17 @@ impl<'p> Atlas<'p> {
         self.plan.population.pods.get(pod as usize).map_or(ReachedId::NOWHERE, |pod| ReachedId(pod.workload))
     }
 
+    /// Hosts outside of the mesh, in the order of their numbers.
+    pub(super) fn hosts_outside(&self) -> impl Iterator<Item = &str> {
+        self.outside.keys().map(String::as_str)
+    }
+
+    /// Writes the names of all places into the directory.
+    pub(super) fn name_places(&mut self) {
+        let pods = self.plan.population.pods.iter().map(|pod| pod.name.clone());
+        self.directory.places = pods.chain(self.outside.keys().cloned()).collect();
+    }
+
     /// How many pods and hosts outside there are.
     pub(super) fn places(&self) -> usize {
         self.plan.population.pods.len() + self.outside.len()
@@ -201,7 +212,7 @@ impl<'p> Atlas<'p> {
         let target =
             self.target(plan, &name, Rules::of(cluster), &Locality::ordered(cluster, &of_proxy.spec.locality), &cluster.tls);
         let made = &mut self.targets[target as usize];
-        made.breakers = Breakers::of(cluster);
+        made.pool = PoolPlan::of(cluster, !self.plan.behaviours.is_empty());
         made.outlier =
             cluster.outlier.map(|outlier| OutlierPlan::of(&outlier, cluster.panic_threshold_percent, &plan.mesh.profile));
         self.target_of.insert(key, target);
@@ -262,7 +273,7 @@ impl<'p> Atlas<'p> {
         let changes = self.plan.population.stages.len() > 1;
         let counts_busy = rules.policy == Policy::LeastRequest && (members.len() > 1 || changes);
         let cluster = self.clusters.insert_full(name.to_owned(), ()).0 as u32;
-        self.targets.push(Target { cluster, members, localities, whole, counts_busy, breakers: None, outlier: None });
+        self.targets.push(Target { cluster, members, localities, whole, counts_busy, pool: None, outlier: None });
         self.targets.len() as u32 - 1
     }
 

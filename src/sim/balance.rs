@@ -6,7 +6,7 @@ use super::frame::{Call, Caller};
 use super::hop::To;
 use super::outlier::OutlierPlan;
 use super::plan::Plan;
-use super::pool::Breakers;
+use super::pool::PoolPlan;
 use super::slab::NONE;
 use super::sources::name_hash;
 use crate::balance::{Balancer, Client, Locality, Pick, Policy};
@@ -42,8 +42,8 @@ pub(super) struct Target {
     pub(super) whole: u32,
     /// Whether it matters how busy they are.
     pub(super) counts_busy: bool,
-    /// Circuit breakers, if there are any.
-    pub(super) breakers: Option<Breakers>,
+    /// The connection pool, where connections matter.
+    pub(super) pool: Option<PoolPlan>,
     /// Outlier detection, if there is any.
     pub(super) outlier: Option<OutlierPlan>,
 }

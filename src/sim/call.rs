@@ -10,15 +10,16 @@ use smallvec::SmallVec;
 use super::balance::Member;
 use super::engine::{DEPTH_MAX, Ending, Engine};
 use super::event::Event;
-use super::frame::{Call, CallState, Caller, Reception, Seat, Visit, VisitState};
-use super::hop::{Action, Hop, Reads, To};
+use super::frame::{Call, CallState, Caller, Seat};
+use super::hop::{Action, Hop, Reads, Speaks, To};
 use super::outlier::Sign;
 use super::queue::{LaneId, TimerId};
 use super::slab::NONE;
 use super::way::unknown_cluster;
 use crate::draw::{Draw, Purpose};
 use crate::record::{
-    CallId, FlagSet, Labels, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId, TimeoutKind, VisitId,
+    CallId, FlagSet, Labels, LocalBody, Observation, Outcome, PartyId, PlaceId, ReachedId, Recorder, RequestId, TimeoutKind,
+    VisitId,
 };
 use crate::routing::{Flag, included};
 use crate::time::Instant;
@@ -37,6 +38,10 @@ pub(super) struct NewCall {
     pub(super) shape: u32,
     /// The caller's own timeout.
     pub(super) timeout: Option<LaneId>,
+    /// How long after its headers its body is complete, unless it is at once.
+    pub(super) body: Option<LaneId>,
+    /// Whether it can only be sent once: its body is too long to be kept.
+    pub(super) is_long: bool,
     pub(super) depth: u16,
 }
 
@@ -54,37 +59,39 @@ pub(super) struct Ended {
     pub(super) began: Instant,
 }
 
-/// How a try ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Try {
-    Answered(u16, Labels),
-    /// With the details that the proxy logs.
-    NotConnected(&'static str),
-    /// Connected, and closed by the server before any answer.
-    Closed,
-    TimedOut,
+/// How a call ends at its proxy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    /// 0 if nothing was sent.
+    pub(super) status: u16,
+    pub(super) labels: Labels,
+    pub(super) details: &'static str,
+    /// Whether the proxy ends it and not the upstream.
+    pub(super) is_local: bool,
+    /// Whether the answer breaks off.
+    pub(super) truncated: bool,
+    /// Whether the answer says that a circuit breaker made it.
+    pub(super) overloaded: bool,
+    pub(super) body: LocalBody,
 }
 
-const REFUSED: &str =
-    "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+impl End {
+    /// The proxy ends it.
+    pub(super) fn local(status: u16, details: &'static str, body: LocalBody) -> End {
+        End { status, labels: Labels::default(), details, is_local: true, truncated: false, overloaded: false, body }
+    }
 
-const NO_HANDSHAKE: &str = "upstream_reset_before_response_started{remote_connection_failure|TLS_error:_SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER}";
-
-const CLOSED: &str = "upstream_reset_before_response_started{connection_termination}";
-
-impl Try {
-    /// What it tells about the endpoint.
-    fn sign(self) -> Sign {
-        match self {
-            Try::Answered(status, _) => Sign::Status(status),
-            Try::NotConnected(_) | Try::Closed => Sign::Broken,
-            Try::TimedOut => Sign::Late,
-        }
+    /// The upstream has answered it.
+    pub(super) fn answered(status: u16, labels: Labels) -> End {
+        End { labels, is_local: false, ..End::local(status, "via_upstream", LocalBody::None) }
     }
 }
 
-/// Network delays are drawn by try and direction.
-const BACK: u64 = 1 << 32;
+const ABORTED: &str = "fault filter abort";
+
+const RESPONSE_TIMEOUT: &str = "response_timeout";
+
+pub(super) const TIMED_OUT: &str = "upstream request timeout";
 
 impl<R: Recorder> Engine<'_, '_, R> {
     pub(super) fn start_call(&mut self, new: NewCall) {
@@ -112,16 +119,24 @@ impl<R: Recorder> Engine<'_, '_, R> {
             member: Member::NOWHERE,
             seat: Seat::None,
             retrying: false,
+            is_final: new.is_long,
+            started: false,
+            mirrors_due: false,
+            status: 0,
             flags: FlagSet::default(),
             caller_timer: TimerId::NONE,
             route_timer: TimerId::NONE,
             try_timer: TimerId::NONE,
+            body_timer: TimerId::NONE,
             tried: SmallVec::new(),
             sibling: NONE,
         });
         self.adopt(call, new.caller);
         if let Some(lane) = new.timeout {
             self.calls[call].caller_timer = self.queue.start(lane, Event::CallerTimeout(call));
+        }
+        if let Some(lane) = new.body {
+            self.calls[call].body_timer = self.queue.start(lane, Event::BodyComplete(call));
         }
         let id = self.atlas.hops[hop as usize].id;
         self.observe(Observation::CallSent {
@@ -165,14 +180,14 @@ impl<R: Recorder> Engine<'_, '_, R> {
             && included(share, draw.value(Purpose::FaultAbort))
         {
             self.raise(call, Flag::FaultInjected);
-            self.finish(call, status, "fault_filter_abort");
+            self.finish(call, End::local(status, "fault_filter_abort", LocalBody::Text(ABORTED)));
             return;
         }
         match hop.action {
             Action::Forward { .. } => self.forward(call),
             Action::Answer { status, flags, details, .. } => {
                 flags.iter().for_each(|flag| self.raise(call, flag));
-                self.finish(call, status, details);
+                self.finish(call, End::local(status, details, LocalBody::None));
             }
         }
     }
@@ -184,6 +199,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let position = hop.pick(|| draw.value(Purpose::Stream));
         let to = hop.leg(position).map(|leg| leg.to);
         let (timeout, retries) = (hop.timeout, hop.retry.as_ref().map_or(0, |retry| retry.attempts));
+        let has_mirrors = !hop.mirrors.is_empty();
         let reads = hop.reads;
         self.calls[call].leg = position;
         self.calls[call].retries_left = retries;
@@ -195,16 +211,46 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 Some(To::Nowhere(status)) if reads == Reads::Http => status,
                 _ => 0,
             };
-            self.finish(call, status, "cluster_not_found");
+            self.finish(call, End::local(status, "cluster_not_found", LocalBody::None));
             return;
         };
-        if let Some(lane) = timeout {
+        // A timeout leaves before what is due at the same instant, so it is scheduled first.
+        if let Some(lane) = timeout.filter(|_| self.has_complete_body(call)) {
             self.calls[call].route_timer = self.queue.start(lane, Event::RouteTimeout(call));
         }
+        self.calls[call].mirrors_due = has_mirrors && !self.calls[call].is_final;
         self.begin_try(call);
+        self.send_copies(call);
     }
 
-    fn begin_try(&mut self, call: u32) {
+    /// Whether the request has arrived at its proxy with its whole body.
+    pub(super) fn has_complete_body(&self, call: u32) -> bool {
+        self.calls[call].body_timer == TimerId::NONE
+    }
+
+    /// The rest of a request has arrived: now its timeouts begin, and its copies are sent.
+    pub(super) fn body_complete(&mut self, call: u32) {
+        let frame = &mut self.calls[call];
+        frame.body_timer = TimerId::NONE;
+        let Call { hop, visit, state, .. } = *frame;
+        if state == CallState::Held {
+            return;
+        }
+        let hop = &self.atlas.hops[hop as usize];
+        if let Some(lane) = hop.timeout {
+            frame.route_timer = self.queue.start(lane, Event::RouteTimeout(call));
+        }
+        if visit != NONE {
+            if state == CallState::Trying {
+                self.time_try(call);
+            }
+            self.received(visit);
+        }
+        self.send_copies(call);
+    }
+
+    pub(super) fn begin_try(&mut self, call: u32) {
+        self.detail(|engine| Observation::Tried { call: CallId(call), request: engine.calls[call].request });
         let Some(member) = self.pick_endpoint(call) else {
             self.no_endpoint(call);
             return;
@@ -218,74 +264,24 @@ impl<R: Recorder> Engine<'_, '_, R> {
             // Only a policy asks which endpoints were tried.
             frame.tried.push(member.pod);
         }
+        self.picked(call, PlaceId(member.pod));
         self.board(call);
     }
 
-    /// A try leaves for the endpoint that it has a connection to.
-    pub(super) fn depart(&mut self, call: u32) {
-        let frame = &mut self.calls[call];
-        let (member, attempt, is_mirror) = (frame.member, frame.tries - 1, frame.caller == Caller::Mirror);
-        let hop = &self.atlas.hops[frame.hop as usize];
-        if let Some(lane) = hop.retry.as_ref().and_then(|retry| retry.per_try).filter(|_| !is_mirror) {
-            frame.try_timer = self.queue.start(lane, Event::TryTimeout(call));
-        }
-        let mirrored = attempt == 0 && !is_mirror && !hop.mirrors.is_empty();
-        self.keep_busy(call);
-        self.travel(call, member, attempt);
-        if mirrored {
-            self.mirror(call);
-        }
+    /// The endpoint that the log names for a call.
+    pub(super) fn picked(&mut self, call: u32, place: PlaceId) {
+        self.detail(|engine| Observation::Picked { call: CallId(call), request: engine.calls[call].request, place });
     }
 
-    /// Sends a call's request to a pod.
-    fn travel(&mut self, call: u32, Member { pod, port, tls, .. }: Member, attempt: u32) {
-        let frame = &mut self.calls[call];
-        let draw = frame.draw;
-        let visit = self.visits.insert(Visit {
-            request: frame.request,
-            draw: draw.child(u64::from(attempt)),
-            call,
-            pod,
-            port,
-            mirror: frame.caller == Caller::Mirror,
-            tls,
-            reception: Reception::Open,
-            state: VisitState::Coming,
-            source: frame.source,
-            hop: frame.hop,
-            leg: frame.leg,
-            depth: frame.depth,
-            attempt,
-            script: 0,
-            step: 0,
-            repetition: 0,
-            pending: 0,
-            first_call: NONE,
-            labels: Labels::default(),
-            status: 0,
-        });
-        frame.visit = visit;
-        let value = || draw.nth(Purpose::Network, u64::from(attempt));
-        Self::after(&mut self.queue, &self.hop_latency, value, Event::Delivery(visit));
-    }
-
-    /// Sends a visit's answer back.
-    pub(super) fn travel_back(&mut self, visit: u32) {
-        let frame = &mut self.visits[visit];
-        if frame.call == NONE {
-            self.visits.remove(visit);
+    /// Copies go out once the request is complete and its first try has been accepted, as calls of
+    /// their own that nobody waits for. Their timeout is the route's; they are never tried again.
+    pub(super) fn send_copies(&mut self, call: u32) {
+        if !self.has_complete_body(call) || !std::mem::replace(&mut self.calls[call].mirrors_due, false) {
             return;
         }
-        frame.state = VisitState::Returning;
-        let (draw, attempt) = (self.calls[frame.call].draw, u64::from(frame.attempt));
-        let value = || draw.nth(Purpose::Network, attempt | BACK);
-        Self::after(&mut self.queue, &self.hop_latency, value, Event::Answer(visit));
-    }
-
-    /// Copies go out with the first try, as calls of their own that nobody waits for.
-    fn mirror(&mut self, call: u32) {
         let original = self.calls[call].clone();
         let stream = original.draw.value(Purpose::Stream);
+        let timeout = self.atlas.hops[original.hop as usize].timeout;
         for index in 0..self.atlas.hops[original.hop as usize].mirrors.len() {
             let (share, leg) = &self.atlas.hops[original.hop as usize].mirrors[index];
             if !included(*share, stream) || matches!(leg.to, To::Nowhere(_)) {
@@ -302,6 +298,11 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 busy: NONE,
                 seat: Seat::None,
                 retrying: false,
+                is_final: true,
+                started: false,
+                status: 0,
+                state: CallState::Trying,
+                flags: FlagSet::default(),
                 caller_timer: TimerId::NONE,
                 route_timer: TimerId::NONE,
                 try_timer: TimerId::NONE,
@@ -322,6 +323,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 mirror: true,
             });
             self.calls[copy].member = endpoint;
+            if let Some(lane) = timeout {
+                self.calls[copy].route_timer = self.queue.start(lane, Event::RouteTimeout(copy));
+            }
             self.board(copy);
         }
     }
@@ -330,116 +334,30 @@ impl<R: Recorder> Engine<'_, '_, R> {
         match self.reads(call) {
             Reads::Http => {
                 self.raise(call, Flag::NoHealthyUpstream);
-                self.finish(call, 503, "no_healthy_upstream");
+                self.finish(call, End::local(503, "no_healthy_upstream", LocalBody::Text("no healthy upstream")));
             }
             Reads::Tcp => {
                 self.raise(call, Flag::NoHealthyUpstream);
-                self.finish(call, 0, "no_healthy_upstream");
+                self.finish(call, End::local(0, "no_healthy_upstream", LocalBody::None));
             }
-            Reads::Nothing => self.finish(call, 0, "connection_refused"),
-        }
-    }
-
-    /// An answer, or a refusal, is back.
-    pub(super) fn answer(&mut self, visit: u32) {
-        let Visit { call, reception, status, labels, .. } = self.visits[visit];
-        self.visits.remove(visit);
-        if call == NONE {
-            return;
-        }
-        self.calls[call].visit = NONE;
-        let ended = match reception {
-            Reception::Open => Try::Answered(status, labels),
-            Reception::AnsweredByProxy => Try::Answered(503, labels),
-            Reception::Refused => Try::NotConnected(REFUSED),
-            Reception::NoHandshake => Try::NotConnected(NO_HANDSHAKE),
-            Reception::Closed => Try::Closed,
-        };
-        self.after_try(call, ended);
-    }
-
-    pub(super) fn try_timeout(&mut self, call: u32) {
-        self.calls[call].try_timer = TimerId::NONE;
-        self.timed_out(call, TimeoutKind::Try);
-        self.abandon(call);
-        self.after_try(call, Try::TimedOut);
-    }
-
-    /// A try has ended: it is retried, or it was the last.
-    fn after_try(&mut self, call: u32, ended: Try) {
-        self.learn(call, ended.sign());
-        self.stop_try(call, matches!(ended, Try::Answered(..)));
-        self.end_retry(call);
-        let frame = &self.calls[call];
-        let retry = self.atlas.hops[frame.hop as usize].retry.as_ref();
-        let is_retriable = retry.is_some_and(|retry| match ended {
-            Try::Answered(status, _) => retry.on_status(status),
-            Try::NotConnected(_) => retry.on_connect_failure(),
-            Try::Closed => retry.on_reset(),
-            Try::TimedOut => retry.on_reset(),
-        });
-        match (is_retriable, frame.retries_left) {
-            (false, _) => {}
-            (true, 0) => self.raise(call, Flag::RetryLimitExceeded),
-            (true, _) if self.may_retry(call) => {
-                self.back_off(call);
-                return;
-            }
-            (true, _) => self.raise(call, Flag::UpstreamOverflow),
-        }
-        match ended {
-            Try::Answered(status, labels) => self.finish_with(call, status, labels, "via_upstream"),
-            Try::NotConnected(details) => self.without_answer(call, Flag::UpstreamFailure, details),
-            Try::Closed => self.without_answer(call, Flag::UpstreamTermination, CLOSED),
-            Try::TimedOut => {
-                self.raise(call, Flag::UpstreamTimeout);
-                self.finish(call, 504, "upstream_per_try_timeout");
-            }
-        }
-    }
-
-    /// The connection came to nothing.
-    fn without_answer(&mut self, call: u32, flag: Flag, details: &'static str) {
-        let status = match self.reads(call) {
-            Reads::Http => 503,
-            Reads::Tcp => 0,
-            Reads::Nothing => {
-                self.finish(call, 0, if flag == Flag::UpstreamFailure { "connection_refused" } else { "connection_reset" });
-                return;
-            }
-        };
-        self.raise(call, flag);
-        self.finish(call, status, details);
-    }
-
-    fn back_off(&mut self, call: u32) {
-        let frame = &mut self.calls[call];
-        let Some(retry) = &self.atlas.hops[frame.hop as usize].retry else { return };
-        let nth = retry.attempts - frame.retries_left;
-        frame.retries_left -= 1;
-        frame.state = CallState::BackingOff;
-        let pause = retry.back_off(nth, frame.draw.nth(Purpose::BackOff, u64::from(nth)));
-        self.queue.after(pause, Event::BackOffOver(call));
-        let until = self.queue.now() + pause;
-        self.detail(|engine| Observation::BackedOff { call: CallId(call), request: engine.calls[call].request, until });
-    }
-
-    pub(super) fn back_off_over(&mut self, call: u32) {
-        match self.calls[call].state {
-            CallState::Over => self.calls.remove(call),
-            CallState::Held | CallState::Trying | CallState::BackingOff => self.begin_try(call),
+            Reads::Nothing => self.finish(call, End::local(0, "connection_refused", LocalBody::None)),
         }
     }
 
     pub(super) fn route_timeout(&mut self, call: u32) {
         self.calls[call].route_timer = TimerId::NONE;
         self.timed_out(call, TimeoutKind::Route);
-        if self.calls[call].visit != NONE {
+        let Call { visit, state, status, .. } = self.calls[call];
+        if visit != NONE && state == CallState::Trying {
             self.learn(call, Sign::Late);
         }
         self.abandon(call);
         self.raise(call, Flag::UpstreamTimeout);
-        self.finish(call, 504, "response_timeout");
+        let end = match state {
+            CallState::Streaming => End { truncated: true, ..End::local(status, RESPONSE_TIMEOUT, LocalBody::None) },
+            _ => End::local(504, RESPONSE_TIMEOUT, LocalBody::Text(TIMED_OUT)),
+        };
+        self.finish(call, end);
     }
 
     /// The caller gives up: it closes its connection to its proxy, which lets go of everything.
@@ -466,11 +384,12 @@ impl<R: Recorder> Engine<'_, '_, R> {
         if self.reads(call) != Reads::Nothing {
             self.raise(call, Flag::DownstreamTermination);
         }
-        self.finish(call, 0, "downstream_remote_disconnect");
+        let status = self.calls[call].status;
+        self.finish(call, End::local(status, "downstream_remote_disconnect", LocalBody::None));
     }
 
     /// Stops waiting for the current try. What it has set going goes on, unless callees are cancelled.
-    fn abandon(&mut self, call: u32) {
+    pub(super) fn abandon(&mut self, call: u32) {
         let visit = std::mem::replace(&mut self.calls[call].visit, NONE);
         if visit == NONE {
             return;
@@ -481,20 +400,28 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    pub(super) fn finish(&mut self, call: u32, status: u16, details: &'static str) {
-        self.finish_with(call, status, Labels::default(), details);
-    }
-
-    fn finish_with(&mut self, call: u32, status: u16, labels: Labels, details: &'static str) {
+    /// A call ends at its proxy.
+    pub(super) fn finish(&mut self, call: u32, end: End) {
         self.stop_try(call, false);
         self.end_retry(call);
-        let Call { caller_timer, route_timer, caller, request, began, flags, source, hop, leg, reached, state, .. } =
-            self.calls[call];
+        let Call {
+            caller_timer, route_timer, body_timer, caller, request, began, flags, source, hop, leg, reached, state, ..
+        } = self.calls[call];
         self.queue.cancel(caller_timer);
         self.queue.cancel(route_timer);
+        self.queue.cancel(body_timer);
+        self.calls[call].mirrors_due = false;
+        let hop = &self.atlas.hops[hop as usize];
+        let End { details, labels, .. } = end;
+        // A client that speaks gRPC is told by other means than the status.
+        let (status, body) = match (end.body, hop.speaks) {
+            (LocalBody::None, Speaks::Plain | Speaks::Head) => (end.status, LocalBody::None),
+            (_, Speaks::Grpc) if end.is_local && end.status != 0 && !self.calls[call].started => (200, LocalBody::None),
+            (_, Speaks::Head | Speaks::Grpc) => (end.status, LocalBody::None),
+            (body, Speaks::Plain) => (end.status, body),
+        };
         let is_mirror = caller == Caller::Mirror;
         if !is_mirror {
-            let hop = &self.atlas.hops[hop as usize];
             let service = match (&hop.action, hop.leg(leg)) {
                 (Action::Answer { service, .. }, _) => *service,
                 (Action::Forward { .. }, Some(leg)) => leg.service,
@@ -502,10 +429,12 @@ impl<R: Recorder> Engine<'_, '_, R> {
             };
             let outcome = Outcome { status, flags, labels };
             let hop = hop.id;
-            let call = CallId(call);
+            let id = CallId(call);
+            let End { truncated, overloaded, .. } = end;
+            self.detail(|_| Observation::Answered { call: id, request, truncated, overloaded, body });
             self.observe(Observation::CallEnded {
                 request,
-                call,
+                call: id,
                 source,
                 hop,
                 service,
@@ -540,7 +469,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 
     /// The timer of a try or of a fault delay, the connection, and the endpoint that was busy with it.
-    fn stop_try(&mut self, call: u32, reusable: bool) {
+    pub(super) fn stop_try(&mut self, call: u32, reusable: bool) {
         self.unboard(call, reusable);
         let frame = &mut self.calls[call];
         let timer = std::mem::replace(&mut frame.try_timer, TimerId::NONE);
@@ -557,7 +486,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         self.atlas.hops[self.calls[call].hop as usize].reads
     }
 
-    fn timed_out(&mut self, call: u32, kind: TimeoutKind) {
+    pub(super) fn timed_out(&mut self, call: u32, kind: TimeoutKind) {
         self.detail(|engine| Observation::TimedOut { call: CallId(call), request: engine.calls[call].request, kind });
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::actor::Actor;
 use super::atlas::{Atlas, ByShape};
 use super::call::Ended;
 use super::control::{Control, Progress};
@@ -12,6 +13,7 @@ use super::event::{Event, INDEX_MAX};
 use super::frame::{Call, Visit};
 use super::link::Link;
 use super::plan::Plan;
+use super::pool::Connection;
 use super::queue::Queue;
 use super::script::Delay;
 use super::slab::Slab;
@@ -75,7 +77,13 @@ pub(super) struct Engine<'p, 'r, R> {
     pub(super) atlas: Atlas<'p>,
     pub(super) calls: Slab<Call>,
     pub(super) visits: Slab<Visit>,
+    /// Connections of pools.
+    pub(super) connections: Slab<Connection>,
+    /// Servers whose actions are written down.
+    pub(super) actors: Vec<Actor>,
     pub(super) sources: Vec<Source>,
+    /// Shapes of listed requests.
+    pub(super) listed: Vec<u32>,
     /// Closed-loop users of all sources: source, and number within it.
     pub(super) seats: Vec<(u32, u32)>,
     /// Pods, then hosts outside of the mesh.
@@ -115,7 +123,10 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             atlas: Atlas::new(plan),
             calls: Slab::new(),
             visits: Slab::new(),
+            connections: Slab::new(),
+            actors: Vec::new(),
             sources: Vec::new(),
+            listed: Vec::new(),
             seats: Vec::new(),
             places: Vec::new(),
             balancers: Vec::new(),
@@ -139,6 +150,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
         };
         engine.enter_first_stage();
         engine.open_sources();
+        engine.open_list();
         engine
     }
 
@@ -166,6 +178,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             self.events += 1;
             self.dispatch(event);
         };
+        self.atlas.name_places();
         Outcome { ending, ended_at, events: self.events, unfinished: self.unfinished, directory: self.atlas.directory }
     }
 
@@ -197,6 +210,11 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             Event::TryTimeout(call) => self.try_timeout(call),
             Event::StageBegins(stage) => self.enter_stage(stage),
             Event::ConfigArrives(arrival) => self.config_arrives(arrival),
+            Event::Listed(number) => self.send_listed(number),
+            Event::BodyComplete(call) => self.body_complete(call),
+            Event::ConnectRefused(connection) => self.connect_refused(connection),
+            Event::ConnectTimeout(connection) => self.connect_timeout(connection),
+            Event::Down(place) => self.close_connections(place),
         }
     }
 

@@ -65,6 +65,16 @@ events! {
     StageBegins = 11;
     /// A proxy gets its new configuration.
     ConfigArrives = 12;
+    /// A request of a list is due.
+    Listed = 13;
+    /// A request's body is complete.
+    BodyComplete = 14;
+    /// An attempt to connect is refused.
+    ConnectRefused = 15;
+    /// An attempt to connect has taken too long.
+    ConnectTimeout = 16;
+    /// A server goes down.
+    Down = 17;
 }
 
 #[cfg(test)]

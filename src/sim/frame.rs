@@ -12,7 +12,8 @@ use crate::time::Instant;
 /// Who waits for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// A client: its source, and the user of a closed loop.
+    /// A client: its source, and the user of a closed loop. Listed requests have no source; their
+    /// user is the client connection that they share.
     Client { source: u32, user: u32 },
     /// An application: the visit that makes the call, and which of its calls this is.
     App { visit: u32, site: Site },
@@ -42,6 +43,8 @@ pub(super) enum CallState {
     Trying,
     /// Waiting before a retry.
     BackingOff,
+    /// The beginning of the answer has been passed on; the rest is still to come.
+    Streaming,
     /// Over, but the end of its back-off is still due.
     Over,
 }
@@ -54,7 +57,9 @@ pub(super) enum Seat {
     /// A place in the queue.
     Waiting,
     /// A connection.
-    Taken,
+    Taken(u32),
+    /// A part of a connection that carries any number of requests.
+    Shared,
 }
 
 /// A call at the caller's proxy, from sending to its end. All tries of the proxy are one call; each
@@ -86,6 +91,16 @@ pub(super) struct Call {
     pub(super) seat: Seat,
     /// Whether it counts as a retry towards the limit.
     pub(super) retrying: bool,
+    /// Whether nothing is retried any more, whatever the policy says.
+    pub(super) is_final: bool,
+    /// Whether the beginning of an answer has been passed on, be it an informational one.
+    pub(super) started: bool,
+    /// Whether copies for mirrors are still to be sent.
+    pub(super) mirrors_due: bool,
+    /// The status that has been passed on; 0 if none has.
+    pub(super) status: u16,
+    /// Due when the body of the request is complete.
+    pub(super) body_timer: TimerId,
     pub(super) flags: FlagSet,
     pub(super) caller_timer: TimerId,
     pub(super) route_timer: TimerId,
@@ -116,6 +131,8 @@ pub(super) enum Reception {
 pub(super) enum VisitState {
     /// The request is on its way.
     Coming,
+    /// The rest of the request is on its way.
+    Receiving,
     /// It waits for a slot.
     Queued,
     /// The pod works, or waits before its answer; an event is due.
@@ -124,6 +141,8 @@ pub(super) enum VisitState {
     Calling,
     /// The answer is on its way.
     Returning,
+    /// The rest of the answer is on its way.
+    Streaming,
     /// Given up; it ends with the event that is due.
     Dropped,
 }
@@ -158,6 +177,8 @@ pub(super) struct Visit {
     pub(super) pending: u32,
     pub(super) first_call: u32,
     pub(super) labels: Labels,
+    /// The action by which it is answered, where actions are written down.
+    pub(super) action: u32,
     /// The status it answers; 0 while that is open.
     pub(super) status: u16,
 }

@@ -13,6 +13,8 @@ pub(super) struct Hop {
     pub(super) id: HopId,
     /// What the connection carries, as far as the caller's proxy reads it.
     pub(super) reads: Reads,
+    /// What the client expects of answers that the proxy makes.
+    pub(super) speaks: Speaks,
     /// A fault delay and how often.
     pub(super) delay: Option<(LaneId, PerMillion)>,
     /// The status of a fault abort and how often.
@@ -35,6 +37,17 @@ pub(super) enum Reads {
     Tcp,
     /// Nothing: there is no proxy.
     Nothing,
+}
+
+/// How a client wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// With status and body.
+    Plain,
+    /// Without a body: the method is HEAD.
+    Head,
+    /// In gRPC's way: errors have status 200 and are told in headers.
+    Grpc,
 }
 
 /// What happens to a request.

@@ -9,13 +9,15 @@
 //! | `plan`, `population`, `sources`, `not_modelled` | what is resolved before the run |
 //! | `event`, `queue`, `heap`, `slab` | what is due, and frames in flight |
 //! | `engine`, `stage`, `source` | the loop; changes of the mesh; clients |
-//! | `call`, `retry`, `balance` | a call at the caller's proxy, phase by phase |
+//! | `call`, `attempt`, `retry`, `balance` | a call at the caller's proxy, phase by phase |
 //! | `link`, `pool`, `outlier`, `priority` | what a proxy remembers of a cluster: connections, bad endpoints |
-//! | `visit`, `script` | a request at a pod, and what its application does |
+//! | `visit`, `script`, `actor` | a request at a pod, and what its application does |
 //! | `atlas`, `way`, `hop`, `shape`, `endpoints` | what is worked out once and remembered |
 //! | `run` | from a plan to a report |
 
+mod actor;
 mod atlas;
+mod attempt;
 mod balance;
 mod call;
 mod control;
@@ -43,6 +45,7 @@ mod stage;
 mod visit;
 mod way;
 
+pub use actor::Whereabouts;
 pub use control::{Control, Progress};
 pub use engine::{Ending, Outcome};
 pub use plan::{Phase, Plan, PlanInput, Stage};

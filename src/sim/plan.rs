@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
+use super::actor::{BehaviourPlan, Whereabouts};
 use super::not_modelled;
 use super::population::Population;
-use super::sources::{self, SourcePlan};
+use super::slab::NONE;
+use super::sources::{self, ListedPlan, SourcePlan};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::mesh::Mesh;
-use crate::record::{Change, Chosen, Directory, GroupId, Labels, Reached};
+use crate::mesh::{Mesh, PodId};
+use crate::record::{Change, Chosen, Directory, Group, GroupId, Labels, PartyId, Reached};
 use crate::scenario::{App, CancelPropagation, Outcome, Scenario, Spread, workload_fits};
 use crate::source::{Span, Spanned};
 use crate::time::{Duration, Instant};
-use crate::workload::{Times, Url};
+use crate::workload::{Action, Behaviour, ListedRequest, Times, Url};
 
 /// A state of the mesh and the instant it is applied. Pods are there (or gone) at once; each proxy
 /// learns of it after its own propagation delay, except of the first, which all have from the start.
@@ -73,6 +75,10 @@ pub struct Plan {
     pub(super) apps: Vec<App>,
     pub(super) labels: IndexSet<String>,
     pub(super) sources: Vec<SourcePlan>,
+    pub(super) listed: Vec<ListedPlan>,
+    pub(super) behaviours: Vec<BehaviourPlan>,
+    /// All actions of all behaviours.
+    pub(super) actions: Vec<Action>,
     pub(super) directory: Directory,
     pub(super) waterfall: Option<Chosen>,
 }
@@ -109,10 +115,59 @@ impl Plan {
             apps: input.apps.to_vec(),
             labels,
             sources,
+            listed: Vec::new(),
+            behaviours: Vec::new(),
+            actions: Vec::new(),
             directory,
             waterfall,
         };
         (plan, findings)
+    }
+
+    /// The same plan with requests that are written down one by one. Each name makes a group of
+    /// requests of its own. Requests whose sender nobody knows are left out.
+    #[must_use]
+    pub fn with_requests(mut self, requests: &[ListedRequest]) -> Plan {
+        let mut groups: IndexSet<&str> = IndexSet::new();
+        let mut connections: IndexSet<(&str, &str)> = IndexSet::new();
+        let first = self.directory.groups.len();
+        for listed in requests {
+            let Some(workload) = self.population.named(&listed.from).first().copied() else { continue };
+            let Some(pod) = self.population.workloads[workload].pods.first().copied() else { continue };
+            let (group, is_new) = groups.insert_full(&listed.name);
+            if is_new {
+                let group = Group { phase: 0, client: listed.from.clone(), user: listed.name.clone(), share: 1.0 };
+                self.directory.groups.push(group);
+            }
+            let group = GroupId(u32::try_from(first + group).expect("fewer than 2^32 groups"));
+            let clients = self.directory.parties.len() - self.population.workloads.len();
+            let shared = listed.connection.as_deref();
+            let connection = shared.map_or(NONE, |name| connections.insert_full((&listed.from, name)).0 as u32);
+            self.listed.push(ListedPlan::new(listed, group, pod, PartyId((clients + workload) as u32), connection));
+        }
+        self
+    }
+
+    /// The same plan with servers whose actions are written down.
+    #[must_use]
+    pub fn with_behaviours(mut self, behaviours: impl IntoIterator<Item = (Whereabouts, Behaviour)>) -> Plan {
+        for (whereabouts, behaviour) in behaviours {
+            self.behaviours.push(BehaviourPlan::new(whereabouts, behaviour, &mut self.actions));
+        }
+        self
+    }
+
+    /// The same plan with another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Plan {
+        self.seed = seed;
+        self
+    }
+
+    /// The number by which observations name a pod of the first state of the mesh.
+    #[must_use]
+    pub fn place_of(&self, pod: PodId) -> Option<u32> {
+        self.population.stages.first()?.pods.get(pod.index()).copied()
     }
 
     /// How many requests clients will send, warm-up included; `None` if that is not known beforehand.

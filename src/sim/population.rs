@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::plan::Stage;
 use crate::mesh::registry::Workload;
-use crate::mesh::{Mesh, ProxyId, WorkloadId};
+use crate::mesh::{Mesh, Proxy, ProxyId, WorkloadId};
 use crate::scenario::App;
 use crate::time::Instant;
 
@@ -41,8 +41,8 @@ pub(super) struct PodPlan {
 /// A pod in one state of the mesh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
-    /// Its workload in that mesh.
-    pub(super) workload: WorkloadId,
+    /// Its workload in that mesh; none for a proxy that was only described.
+    pub(super) workload: Option<WorkloadId>,
     /// Its proxy's configuration; `None` without a proxy.
     pub(super) proxy: Option<ProxyId>,
     /// Whether bytes that reach it go through a proxy first.
@@ -97,6 +97,7 @@ impl Population {
                 app: app_of(workload, apps),
             })
             .collect();
+        workloads.extend(described(stages));
         let pods = all_pods(stages, &mut workloads);
         let stages: Vec<StagePlan> = last_of_each_instant(stages).map(|stage| stage_plan(stage, &pods)).collect();
         let ips = ips(&stages, pods.len());
@@ -111,15 +112,46 @@ impl Population {
     }
 }
 
+/// Proxies that were described without a workload: each is a pod of its own, which only sends.
+fn described(stages: &[Stage]) -> impl Iterator<Item = WorkloadPlan> {
+    let proxies = stages.iter().flat_map(|stage| stage.mesh.proxies.iter().filter(|proxy| is_described(proxy)));
+    let by_place: BTreeMap<(&str, &str), &Proxy> =
+        proxies.map(|proxy| ((proxy.spec.namespace.as_str(), proxy.spec.name.as_str()), proxy)).collect();
+    let plans: Vec<WorkloadPlan> = by_place
+        .values()
+        .map(|proxy| WorkloadPlan {
+            name: described_name(proxy),
+            short: proxy.spec.name.clone(),
+            namespace: proxy.spec.namespace.clone(),
+            version: String::new(),
+            pods: Vec::new(),
+            app: None,
+        })
+        .collect();
+    plans.into_iter()
+}
+
+fn is_described(proxy: &Proxy) -> bool {
+    proxy.workload.is_none()
+}
+
+/// No workload has such a name, so that a proxy called like one stays apart from it.
+fn described_name(proxy: &Proxy) -> String {
+    format!("{}.{} (proxy)", proxy.spec.name, proxy.spec.namespace)
+}
+
 /// Pods by workload and name, with their workload's number, in the order of workloads.
 fn all_pods(stages: &[Stage], workloads: &mut [WorkloadPlan]) -> IndexMap<(String, String), u32> {
     let mut pods: IndexMap<(String, String), u32> = IndexMap::new();
     for (index, plan) in workloads.iter_mut().enumerate() {
         for mesh in stages.iter().map(|stage| &stage.mesh) {
             let here = mesh.workloads.iter().filter(|workload| qualified(workload) == plan.name);
+            let number = u32::try_from(index).expect("fewer than 2^32 workloads");
             for pod in here.flat_map(|workload| &workload.pods) {
-                let number = u32::try_from(index).expect("fewer than 2^32 workloads");
                 pods.entry((plan.name.clone(), mesh.pods[pod.index()].name.clone())).or_insert(number);
+            }
+            if mesh.proxies.iter().any(|proxy| is_described(proxy) && described_name(proxy) == plan.name) {
+                pods.entry((plan.name.clone(), plan.short.clone())).or_insert(number);
             }
         }
     }
@@ -158,11 +190,17 @@ fn stage_plan(stage: &Stage, all: &IndexMap<(String, String), u32>) -> StagePlan
         let number = number.expect("every pod of every stage was numbered");
         pods.push(u32::try_from(number).expect("fewer than 2^32 pods"));
         standings[number] = Some(Standing {
-            workload: pod.workload,
+            workload: Some(pod.workload),
             proxy: mesh.proxy_of(pod.workload),
             proxied: workload.proxied,
             ports: workload.ports.iter().map(|(_, port)| *port).collect(),
         });
+    }
+    for (index, proxy) in mesh.proxies.iter().enumerate().filter(|(_, proxy)| is_described(proxy)) {
+        if let Some(number) = all.get_index_of(&(described_name(proxy), proxy.spec.name.clone())) {
+            standings[number] =
+                Some(Standing { workload: None, proxy: Some(ProxyId::new(index)), proxied: true, ports: Vec::new() });
+        }
     }
     StagePlan { at: stage.at, mesh: Arc::clone(mesh), pods, standings }
 }

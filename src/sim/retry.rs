@@ -4,6 +4,7 @@ use super::queue::LaneId;
 use crate::draw::below;
 use crate::mesh::route::RetryPolicy;
 use crate::time::Duration;
+use crate::workload::Action;
 
 /// Envoy's default base interval.
 const BASE: Duration = Duration::from_millis(25);
@@ -20,6 +21,19 @@ struct Conditions {
     codes: bool,
     resets: bool,
     connect_failures: bool,
+    /// Whether an answer is retried that says that it was refused to limit a rate.
+    limited_rates: bool,
+    /// Values of `grpc-status`, as bits.
+    grpc: u32,
+}
+
+/// How a try comes to nothing, as far as policies tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// There was no connection, so that the request was never sent.
+    Connect,
+    /// The connection ended, or the proxy ended the try.
+    Reset,
 }
 
 /// A retry policy.
@@ -44,11 +58,18 @@ impl RetryPlan {
                 "5xx" => (on.server_errors, on.resets, on.connect_failures) = (true, true, true),
                 "gateway-error" => (on.gateway_errors, on.resets, on.connect_failures) = (true, true, true),
                 "reset" => (on.resets, on.connect_failures) = (true, true),
-                "connect-failure" => on.connect_failures = true,
+                // A request that was never sent.
+                "connect-failure" | "reset-before-request" => on.connect_failures = true,
+                "envoy-ratelimited" => on.limited_rates = true,
+                "cancelled" => on.grpc |= 1 << 1,
+                "deadline-exceeded" => on.grpc |= 1 << 4,
+                "resource-exhausted" => on.grpc |= 1 << 8,
+                "internal" => on.grpc |= 1 << 13,
+                "unavailable" => on.grpc |= 1 << 14,
                 "retriable-4xx" => on.conflict = true,
                 "retriable-status-codes" => on.codes = true,
-                // What is left needs gRPC trailers, HTTP/2 resets or response headers, none of which
-                // an application here has.
+                // What is left needs streams of HTTP/2 or 3 that are refused, or names of headers
+                // that no object of the mesh can give.
                 _ => {}
             }
         }
@@ -70,14 +91,25 @@ impl RetryPlan {
             || (self.on.codes && self.codes.contains(&status))
     }
 
-    /// Whether a connection that could not be made is retried.
-    pub(super) fn on_connect_failure(&self) -> bool {
-        self.on.connect_failures
+    /// Whether an answer is retried, given its headers. One that says that the upstream is overloaded
+    /// never is.
+    pub(super) fn on_answer(&self, status: u16, answer: &Action) -> bool {
+        if answer.header("x-envoy-overloaded").is_some() {
+            return false;
+        }
+        if answer.header("x-envoy-ratelimited").is_some() {
+            return self.on.limited_rates;
+        }
+        let grpc: Option<u32> = answer.header("grpc-status").and_then(|value| value.trim().parse().ok());
+        self.on_status(status) || grpc.is_some_and(|code| code < 32 && self.on.grpc & (1 << code) != 0)
     }
 
-    /// Whether a try is retried that timed out or was closed: to the policy both are resets.
-    pub(super) fn on_reset(&self) -> bool {
-        self.on.resets
+    /// Whether a try that came to nothing is retried. To a policy a timeout is a reset as well.
+    pub(super) fn on_failure(&self, failure: Failure) -> bool {
+        match failure {
+            Failure::Connect => self.on.connect_failures,
+            Failure::Reset => self.on.resets,
+        }
     }
 
     /// The pause before retry `nth` (from 0), for a uniform `value`: full jitter below an interval
@@ -126,7 +158,7 @@ mod tests {
             let retried: Vec<u16> =
                 [200, 404, 409, 429, 500, 502, 503, 504].into_iter().filter(|status| plan.on_status(*status)).collect();
             assert_eq!(retried, statuses, "{on}");
-            assert_eq!((plan.on_connect_failure(), plan.on_reset()), (connect, timeout), "{on}");
+            assert_eq!((plan.on_failure(Failure::Connect), plan.on_failure(Failure::Reset)), (connect, timeout), "{on}");
         }
     }
 

@@ -31,6 +31,11 @@ impl<T> Slab<T> {
         self.free.push(index);
     }
 
+    /// One more than the largest number that was ever given.
+    pub(super) fn len(&self) -> u32 {
+        self.frames.len() as u32
+    }
+
     pub(super) fn live(&self) -> usize {
         self.frames.len() - self.free.len()
     }

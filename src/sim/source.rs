@@ -33,6 +33,9 @@ pub(super) struct Source {
 /// Closed-loop requests are drawn by user and turn; a user has fewer turns than this.
 const TURNS_MAX: u64 = 1 << 40;
 
+/// The random stream of listed requests; those of clients are hashes of names.
+const LISTED: u64 = 1;
+
 /// Draws of a request that are not balancer picks of its first hop: the pod it enters at, its worker.
 const ENTRY: u64 = 1 << 40;
 
@@ -146,6 +149,44 @@ impl<R: Recorder> Engine<'_, '_, R> {
             visit: VisitId::NONE,
             shape,
             timeout,
+            body: None,
+            is_long: false,
+            depth: 0,
+        });
+    }
+
+    /// Schedules the requests of the list, those of one instant in the order of the list.
+    pub(super) fn open_list(&mut self) {
+        let shapes = self.plan.listed.iter().map(|listed| self.atlas.shapes.number(listed.shape.clone()));
+        self.listed = shapes.collect();
+        for (number, listed) in (0_u32..).zip(&self.plan.listed) {
+            self.queue.at(listed.at, Event::Listed(number));
+        }
+    }
+
+    /// A request of the list is due.
+    pub(super) fn send_listed(&mut self, number: u32) {
+        let plan = &self.plan.listed[number as usize];
+        let mut keys = KeyStream::new(self.plan.seed, LISTED);
+        let draw = keys.draw(u64::from(number));
+        let request = plan.request;
+        self.observe(Observation::RequestSent { request });
+        self.unfinished += 1;
+        let timeout = plan.abort_after.map(|after| self.queue.lane(after));
+        let body = plan.body_after.map(|after| self.queue.lane(after));
+        let caller = Caller::Client { source: NONE, user: plan.connection };
+        let shape = self.listed[number as usize];
+        self.start_call(NewCall {
+            request,
+            draw,
+            caller,
+            pod: plan.pod,
+            source: plan.party,
+            visit: VisitId::NONE,
+            shape,
+            timeout,
+            body,
+            is_long: plan.is_long,
             depth: 0,
         });
     }
@@ -183,7 +224,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         self.finished += 1;
         self.unfinished -= u64::from(request.counted);
         self.observe(Observation::RequestEnded { request, outcome, began });
-        if seat == NONE {
+        if seat == NONE || number == NONE {
             return;
         }
         let Arrival::Closed { think, .. } = &self.plan.sources[number as usize].window.arrival else { return };

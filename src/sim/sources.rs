@@ -5,11 +5,11 @@ use super::plan::{PlanInput, or_zero};
 use super::population::Population;
 use super::shape::{Shape, headers};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::record::{Directory, Group, GroupId, PartyId};
+use crate::record::{Directory, Group, GroupId, PartyId, RequestId};
 use crate::scenario::{Arrivals, Client, RequestTemplate, User};
 use crate::source::Spanned;
 use crate::time::{Duration, Instant};
-use crate::workload::{Arrival, Mix, Times, Url, Window};
+use crate::workload::{Arrival, ListedRequest, Mix, Times, Url, UrlKind, Window};
 use crate::yaml::Map;
 
 /// One client in one phase.
@@ -29,6 +29,43 @@ pub(super) struct SourcePlan {
     pub(super) counts_from: Instant,
     /// The group of its first class of users; the others follow.
     pub(super) first_group: GroupId,
+}
+
+/// One request of a list.
+#[derive(Debug, Clone)]
+pub(super) struct ListedPlan {
+    pub(super) at: Instant,
+    pub(super) request: RequestId,
+    pub(super) party: PartyId,
+    /// The pod whose proxy it goes through.
+    pub(super) pod: u32,
+    pub(super) shape: Shape,
+    pub(super) body_after: Option<Duration>,
+    pub(super) abort_after: Option<Duration>,
+    /// Whether its body is too long to be kept for another try.
+    pub(super) is_long: bool,
+    /// The client connection that it shares with others, by number; `NONE` if it has its own.
+    pub(super) connection: u32,
+}
+
+/// Bodies up to this length are kept, so that they can be sent again (Envoy: the connection's buffer
+/// limit).
+const KEPT_MAX: u64 = 1 << 20;
+
+impl ListedPlan {
+    pub(super) fn new(listed: &ListedRequest, group: GroupId, pod: u32, party: PartyId, connection: u32) -> ListedPlan {
+        ListedPlan {
+            at: listed.at,
+            request: RequestId { group, number: listed.number, counted: true },
+            party,
+            pod,
+            shape: Shape { kind: UrlKind::Http, port: listed.port, request: listed.request.clone() },
+            body_after: Some(listed.body_after).filter(|after| !after.is_zero()),
+            abort_after: listed.abort_after,
+            is_long: listed.body_bytes > KEPT_MAX,
+            connection,
+        }
+    }
 }
 
 /// What sources are made from.

@@ -3,10 +3,12 @@
 
 use std::collections::VecDeque;
 
+use super::actor::{Actor, Whereabouts};
 use super::atlas::Way;
 use super::engine::Engine;
 use super::event::Event;
 use super::population::Standing;
+use super::slab::NONE;
 use super::sources::name_hash;
 use crate::draw::Purpose;
 use crate::mesh::cluster::TlsMode;
@@ -26,6 +28,8 @@ pub(super) struct Place {
     pub(super) slots: u32,
     /// Requests that may wait.
     pub(super) room: u32,
+    /// The actor, where actions are written down.
+    pub(super) actor: u32,
 }
 
 impl<R: Recorder> Engine<'_, '_, R> {
@@ -47,8 +51,28 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 config: self.stage,
                 slots: number_of(app.and_then(|app| app.concurrency.as_ref()).map(|slots| slots.value)),
                 room: number_of(app.and_then(|app| app.queue.as_ref()).map(|room| room.value)),
+                actor: NONE,
                 ..Place::default()
             });
+            self.cast(number as u32);
+        }
+    }
+
+    /// Gives a place its actor, if its actions are written down.
+    fn cast(&mut self, place: u32) {
+        let plan = self.plan;
+        let pods = plan.population.pods.len();
+        let is_here = |whereabouts: &Whereabouts| match whereabouts {
+            Whereabouts::Pod(pod) => plan.place_of(*pod) == Some(place),
+            Whereabouts::Host(host) => {
+                (place as usize).checked_sub(pods).and_then(|at| self.atlas.hosts_outside().nth(at)) == Some(host)
+            }
+        };
+        let Some(number) = plan.behaviours.iter().position(|behaviour| is_here(&behaviour.whereabouts)) else { return };
+        self.places[place as usize].actor = self.actors.len() as u32;
+        self.actors.push(Actor::new(number as u32, &plan.behaviours[number]));
+        for at in plan.behaviours[number].falls() {
+            self.queue.at(at, Event::Down(place));
         }
     }
 
@@ -101,7 +125,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let config = self.places.get(pod as usize).map_or(0, |place| place.config);
         let stage = &self.plan.population.stages[config as usize];
         let standing = stage.standings.get(pod as usize).and_then(Option::as_ref);
-        standing.map_or(Arrival::Accepted, |standing| arrival(tls, &stage.mesh.workloads[standing.workload.index()], port))
+        let workload = standing.and_then(|standing| standing.workload);
+        workload.map_or(Arrival::Accepted, |workload| arrival(tls, &stage.mesh.workloads[workload.index()], port))
     }
 
     /// The way of requests of a shape from a pod.

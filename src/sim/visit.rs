@@ -9,7 +9,7 @@ use super::slab::NONE;
 use crate::draw::{Draw, Purpose, below};
 use crate::mesh::cluster::TlsMode;
 use crate::mesh::transport::Arrival;
-use crate::record::{CallId, Observation, PartyId, Recorder, VisitId};
+use crate::record::{CallId, Observation, PartyId, PlaceId, Recorder, VisitId};
 
 /// A visit's random numbers for its application: calls by position, the answer apart from them.
 const REPLY: u64 = 1 << 40;
@@ -27,7 +27,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
             self.visits.remove(visit);
             return;
         }
-        let reception = self.reception(pod, port, hop, tls);
+        let by_actor = self.reception_by_actor(visit);
+        let reception = by_actor.unwrap_or_else(|| self.reception(pod, port, hop, tls));
         if reception != Reception::Open {
             self.visits[visit].reception = reception;
             self.travel_back(visit);
@@ -36,9 +37,28 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let workload = self.atlas.reached(pod);
         let way = &self.atlas.hops[hop as usize];
         let (hop, service) = (way.id, way.leg(leg).map_or(crate::record::CalledId(0), |leg| leg.service));
-        let (visit_id, call) = (VisitId(visit), CallId(call));
-        self.observe(Observation::Arrived { request, call, visit: visit_id, source, hop, service, workload });
-        self.admit(visit, pod);
+        let (visit_id, call_id) = (VisitId(visit), CallId(call));
+        self.observe(Observation::Arrived { request, call: call_id, visit: visit_id, source, hop, service, workload });
+        let (place, mirror) = (PlaceId(pod), self.visits[visit].mirror);
+        self.detail(|_| Observation::Reached { request, call: call_id, visit: visit_id, hop, place, mirror });
+        if call == NONE || self.has_complete_body(call) {
+            self.received(visit);
+        } else {
+            self.visits[visit].state = VisitState::Receiving;
+        }
+    }
+
+    /// A request has arrived as a whole; nothing happens if not even its beginning has.
+    pub(super) fn received(&mut self, visit: u32) {
+        let Visit { pod, state, .. } = self.visits[visit];
+        if !matches!(state, VisitState::Coming | VisitState::Receiving) {
+            return;
+        }
+        if self.places[pod as usize].actor == NONE {
+            self.admit(visit, pod);
+        } else {
+            self.act(visit);
+        }
     }
 
     /// Whether a pod takes a request.
@@ -160,7 +180,19 @@ impl<R: Recorder> Engine<'_, '_, R> {
             None => PartyId(0),
         };
         let caller = Caller::App { visit, site };
-        self.start_call(NewCall { request, draw, caller, pod, source, visit: VisitId(visit), shape, timeout, depth: depth + 1 });
+        self.start_call(NewCall {
+            request,
+            draw,
+            caller,
+            pod,
+            source,
+            visit: VisitId(visit),
+            shape,
+            timeout,
+            body: None,
+            is_long: false,
+            depth: depth + 1,
+        });
     }
 
     /// One of a visit's calls has ended.
@@ -240,7 +272,11 @@ impl<R: Recorder> Engine<'_, '_, R> {
             self.visits.remove(visit);
             return;
         }
-        self.leave(visit);
+        if self.visits[visit].action == NONE {
+            self.leave(visit);
+        } else {
+            self.act_out(visit);
+        }
     }
 
     /// The answer leaves the pod, and the next in line takes the slot.
@@ -259,7 +295,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
     }
 
-    fn visit_ended(&mut self, visit: u32) {
+    pub(super) fn visit_ended(&mut self, visit: u32) {
         self.detail(|engine| {
             let Visit { request, status, call, mirror, .. } = engine.visits[visit];
             Observation::VisitEnded { visit: VisitId(visit), request, status, orphaned: call == NONE && !mirror }
@@ -268,11 +304,15 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// Gives a visit up wherever it is, with everything it waits for.
     pub(super) fn drop_visit(&mut self, visit: u32) {
-        let Visit { state, pod, .. } = self.visits[visit];
+        let Visit { state, pod, action, .. } = self.visits[visit];
         match state {
             VisitState::Coming => self.visits[visit].state = VisitState::Dropped,
             // Its answer arrives at nobody.
-            VisitState::Returning | VisitState::Dropped => {}
+            VisitState::Returning | VisitState::Streaming | VisitState::Dropped => {}
+            VisitState::Receiving => {
+                self.visit_ended(visit);
+                self.visits.remove(visit);
+            }
             VisitState::Queued => {
                 self.places[pod as usize].waiting.retain(|waiting| *waiting != visit);
                 self.visit_ended(visit);
@@ -281,7 +321,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
             VisitState::Working => {
                 self.visits[visit].state = VisitState::Dropped;
                 self.visit_ended(visit);
-                self.free_slot(pod);
+                if action == NONE {
+                    self.free_slot(pod);
+                }
             }
             VisitState::Calling => {
                 while self.visits[visit].first_call != NONE {

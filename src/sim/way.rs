@@ -2,7 +2,7 @@
 //! module's rules, then everything the event loop needs of them.
 
 use super::atlas::{Atlas, Way};
-use super::hop::{Action, Hop, Leg, Reads, To};
+use super::hop::{Action, Hop, Leg, Reads, Speaks, To};
 use super::queue::Queue;
 use super::retry::RetryPlan;
 use super::shape::Shape;
@@ -23,6 +23,10 @@ struct Draft {
     planned: bool,
     /// The subset of each destination.
     subsets: Vec<String>,
+    /// The Host that mirrors see.
+    mirror_authority: String,
+    /// The body of the answer that the route gives itself.
+    direct_body: String,
     origin: Origin,
 }
 
@@ -111,6 +115,14 @@ impl Atlas<'_> {
             RouteAction::Forward(forward) => self.forwarded(place, &received, selection, forward, queue),
         };
         draft.origin = route.origin;
+        draft.hop.speaks = match () {
+            () if received.is_grpc() => Speaks::Grpc,
+            () if received.is_head() => Speaks::Head,
+            () => Speaks::Plain,
+        };
+        if let (RouteAction::Direct(direct), Speaks::Plain) = (&route.action, draft.hop.speaks) {
+            draft.direct_body = String::from_utf8_lossy(&direct.body).into_owned();
+        }
         add_fault(&mut draft.hop, route, queue);
         draft
     }
@@ -144,6 +156,8 @@ impl Atlas<'_> {
         });
         draft.hop.retries_elsewhere = forward.retries.as_ref().is_some_and(|policy| policy.retry_remote_localities);
         let first = draft.hop.leg(0).map_or(place.shape, |leg| leg.shape);
+        draft.mirror_authority =
+            crate::routing::mirror_authority(&self.shapes.get(first).request.authority, place.profile.shadow_suffix);
         draft.hop.mirrors =
             forward.mirrors.iter().map(|mirror| (mirror.share, self.leg(place, &mirror.cluster, 503, first))).collect();
         draft
@@ -190,7 +204,8 @@ impl Atlas<'_> {
             }
             Way::Plain(_) => Vec::new(),
         };
-        HopEntry { service, planned, expected, origin: draft.origin.span, explain }
+        let (mirror_authority, direct_body) = (draft.mirror_authority.clone(), draft.direct_body.clone());
+        HopEntry { service, planned, expected, origin: draft.origin.span, explain, mirror_authority, direct_body }
     }
 
     /// The service that is dialled, and the shares of versions: expected, and as written.
@@ -273,6 +288,7 @@ impl Draft {
         let hop = Hop {
             id: HopId(0),
             reads,
+            speaks: Speaks::Plain,
             delay: None,
             abort: None,
             action,
@@ -281,7 +297,14 @@ impl Draft {
             timeout: None,
             mirrors: Vec::new(),
         };
-        Draft { hop, planned: false, subsets: Vec::new(), origin: Origin::default() }
+        Draft {
+            hop,
+            planned: false,
+            subsets: Vec::new(),
+            mirror_authority: String::new(),
+            direct_body: String::new(),
+            origin: Origin::default(),
+        }
     }
 
     fn forwarding(reads: Reads, legs: Vec<(u64, Leg)>) -> Draft {

@@ -56,6 +56,13 @@ fn every_request_of_every_case_goes_where_it_really_went() {
 }
 
 #[test]
+fn every_timed_case_takes_the_course_it_really_took() {
+    let score = score(&[Aspect::Timed]);
+    assert_perfect(&score);
+    assert_eq!(recorded(&score, Aspect::Timed), 76);
+}
+
+#[test]
 fn every_cluster_has_the_settings_it_really_had() {
     let score = score(&[Aspect::Policies]);
     assert_perfect(&score);

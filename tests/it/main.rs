@@ -6,6 +6,7 @@ mod engine;
 mod engine_balance;
 mod engine_laws;
 mod engine_phases;
+mod engine_pools;
 mod export_commands;
 mod layers;
 mod lessons;

@@ -11,7 +11,7 @@ use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::admission;
-use crate::mesh::ids::{ProxyId, WorkloadId};
+use crate::mesh::ids::{PodId, ProxyId, WorkloadId};
 use crate::mesh::inbound::Inbound;
 use crate::mesh::profile::Profile;
 use crate::mesh::proxy::{Proxy, ProxySpec};
@@ -31,6 +31,8 @@ pub struct Mesh {
     pub workloads: Vec<Workload>,
     /// Pods of all workloads.
     pub pods: Vec<Pod>,
+    /// The pods behind the endpoints that were described beside the objects, in their order.
+    pub described: Vec<Vec<PodId>>,
     /// Configured proxies: one per workload with a sidecar and one per gateway.
     pub proxies: Vec<Proxy>,
 }
@@ -112,6 +114,7 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
         profile: options.profile.clone(),
         objects: objects.items.iter().map(crate::resource::Object::reference).collect(),
         services: registry.services,
+        described: registry.described.iter().map(|id| registry.workloads[id.index()].pods.clone()).collect(),
         workloads: registry.workloads,
         pods: registry.pods,
         proxies,
