@@ -2,6 +2,7 @@
 
 use super::observation::{CalledId, GroupId, PartyId};
 use crate::source::Span;
+use crate::time::Instant;
 
 /// Names and configuration behind the numbers.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -60,6 +61,8 @@ pub struct HopEntry {
     pub expected: Vec<(usize, f64)>,
     /// The rule that decides.
     pub origin: Span,
+    /// When the configuration that decides was applied.
+    pub configured: Instant,
     /// Arguments of `meshsim route` that explain it.
     pub explain: Vec<String>,
     /// The Host that mirrors of its requests see.

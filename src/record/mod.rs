@@ -14,6 +14,7 @@ mod report;
 mod split;
 mod tally;
 mod waterfall;
+mod windows;
 
 pub use directory::{Directory, Group, HopEntry, Reached};
 pub use expectations::evaluate;
@@ -24,7 +25,7 @@ pub use observation::{
 };
 pub use report::{
     Change, ClientGroup, EdgeGroup, ExpectationVerdict, FirstFailure, Interval, Latency, OutcomeTally, PhaseSpan, RunReport,
-    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Verdict, VerdictCounts, Waterfall,
+    Segment, SegmentKind, Split, SplitLeg, SplitPoint, Verdict, VerdictCounts, Waterfall, Window,
 };
 pub use tally::Tally;
 pub use waterfall::{Chosen, WaterfallRecorder};

@@ -38,6 +38,8 @@ pub struct RunReport {
     pub splits: Vec<Split>,
     /// First occurrence of each kind of failure.
     pub failures: Vec<FirstFailure>,
+    /// Failures that changes of the configuration opened and closed.
+    pub windows: Vec<Window>,
     /// What became of the expectations.
     pub expectations: Vec<ExpectationVerdict>,
     /// One request in detail.
@@ -266,6 +268,31 @@ pub struct FirstFailure {
     /// Arguments of `meshsim route` that explain it. The engine knows no files; who does puts their
     /// `-f` in front.
     pub explain: Vec<String>,
+}
+
+/// A stretch in which calls failed because routes, clusters and endpoints did not fit together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// The first failure.
+    pub begins: Instant,
+    /// The last one.
+    pub ends: Instant,
+    /// Who called: `workload.namespace` or a client.
+    pub source: String,
+    /// Service that was called.
+    pub service: String,
+    /// Status.
+    pub status: u16,
+    /// Response flags, `NR`, `NC` or `UH` among them.
+    pub flags: String,
+    /// How often.
+    pub count: u64,
+    /// The rule that decided, if any.
+    pub origin: Span,
+    /// The changes after which it began, as in [`Change::what`]; empty if it was so from the start.
+    pub opened_by: Vec<String>,
+    /// The changes after which it was over; empty if it was not when the run ended.
+    pub closed_by: Vec<String>,
 }
 
 /// What became of an expectation.

@@ -8,6 +8,7 @@ use super::histogram::Distribution;
 use super::observation::{CalledId, GroupId, HopId, Observation, Outcome, PartyId, ReachedId, Recorder, RequestId};
 use super::report::{ClientGroup, EdgeGroup, OutcomeTally, RunReport};
 use super::split::Splits;
+use super::windows::Windows;
 use crate::time::{Duration, Instant};
 
 /// Answers by outcome. There are few kinds, so a list with the latest in front is fastest.
@@ -93,6 +94,7 @@ pub struct Tally {
     edges: Cells<EdgeKey, Edge>,
     splits: Splits,
     failures: Failures,
+    windows: Windows,
     slowest: Option<(Duration, RequestId)>,
 }
 
@@ -116,12 +118,13 @@ impl Tally {
         &mut self.by_group[group.index()]
     }
 
-    /// Writes what was counted into a report that already has its phases.
+    /// Writes what was counted into a report that already has its phases and changes.
     pub fn fill(&self, directory: &Directory, report: &mut RunReport) {
         report.requests = self.requests;
         report.clients = self.client_groups(directory);
         report.edges = self.edge_groups(directory);
         report.failures = self.failures.report(directory);
+        report.windows = self.windows.report(directory, &report.changes, report.ended_at);
         let sent: Vec<u64> = self.by_group.iter().map(|(sent, _)| *sent).collect();
         report.splits = self.splits.report(directory, &sent, &report.phases);
     }
@@ -196,6 +199,7 @@ impl Recorder for Tally {
                 let key = EdgeKey { group: request.group, source, service, workload };
                 self.edges.at(key, key.hint()).outcomes.record(outcome, at.since(began));
                 self.failures.record(at, (request.group, source, hop, service), outcome, details);
+                self.windows.record(at, (source, hop, service), outcome);
             }
             Observation::CallSent { mirror: true, .. }
             | Observation::Queued { .. }

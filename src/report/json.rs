@@ -50,6 +50,8 @@ wire! {
         splits as "splits": Vec<Split>,
         /// The first occurrence of each kind of failure.
         failures as "failures": Vec<Failure>,
+        /// Failures that changes of the configuration opened and closed.
+        windows as "windows": Vec<Window>,
         /// What became of the expectations.
         expectations as "expectations": Vec<Expectation>,
         /// One request in detail.
@@ -215,6 +217,30 @@ wire! {
         explain as "explain": Vec<String>,
     }
 
+    /// A stretch in which calls failed because routes, clusters and endpoints did not fit together.
+    struct Window {
+        /// The first failure.
+        begins as "beginsNs": u64,
+        /// The last one.
+        ends as "endsNs": u64,
+        /// Who called.
+        source as "source": String,
+        /// Service that was called.
+        service as "service": String,
+        /// Status.
+        status as "status": u64,
+        /// Envoy's response flags, `NR`, `NC` or `UH` among them.
+        flags as "flags": Vec<String>,
+        /// How often.
+        count as "count": u64,
+        /// The rule that decided, if any.
+        origin as "origin": Option<Location>,
+        /// The changes after which it began; empty if it was so from the start.
+        opened_by as "openedBy": Vec<String>,
+        /// The changes after which it was over; empty if it was not when the run ended.
+        closed_by as "closedBy": Vec<String>,
+    }
+
     /// A place in a file.
     struct Location {
         /// File as it was named on the command line or in the scenario.
@@ -311,6 +337,7 @@ fn run(report: &RunReport, sources: &Sources) -> Run {
         edges: report.edges.iter().map(edge).collect(),
         splits: report.splits.iter().map(split).collect(),
         failures: report.failures.iter().map(|failure| first_failure(failure, sources)).collect(),
+        windows: report.windows.iter().map(|found| window(found, sources)).collect(),
         expectations: report.expectations.iter().map(|e| expectation(report, e, sources)).collect(),
         waterfall: report.waterfall.as_ref().map(waterfall),
     }
@@ -411,6 +438,21 @@ fn first_failure(failure: &record::FirstFailure, sources: &Sources) -> Failure {
         count: failure.count,
         origin: location(failure.origin, sources),
         explain: failure.explain.clone(),
+    }
+}
+
+fn window(window: &record::Window, sources: &Sources) -> Window {
+    Window {
+        begins: window.begins.nanos(),
+        ends: window.ends.nanos(),
+        source: window.source.clone(),
+        service: window.service.clone(),
+        status: window.status.into(),
+        flags: flags(&window.flags),
+        count: window.count,
+        origin: location(window.origin, sources),
+        opened_by: window.opened_by.clone(),
+        closed_by: window.closed_by.clone(),
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Page<'a> {
 /// Expectations and lanes beyond this many are folded on a compact page.
 const MANY: usize = 12;
 
+/// Changes at one instant beyond this many are counted on a compact page.
+const CHANGES: usize = 2;
+
 /// The summary of a run. Its last line is `N passed, N failed, N skipped`, counting expectations.
 #[must_use]
 pub fn summary(report: &RunReport, page: &Page<'_>) -> String {
@@ -50,6 +53,7 @@ pub fn summary(report: &RunReport, page: &Page<'_>) -> String {
         ("CLIENTS", "what they saw", clients::render(report, page)),
         ("SERVICES", "where calls went", calls::render(report, page, &names)),
         ("FAILURES", "first of each kind; run the command in the scenario's folder", failures(report, page, &names)),
+        ("WINDOWS", "which change opened them, and which closed them", windows(report, page, &names)),
         ("ONE REQUEST", title.as_str(), waterfall::render(report, page)),
         ("EXPECTATIONS", "", expectations(report, page)),
     ];
@@ -140,6 +144,33 @@ fn failures(report: &RunReport, page: &Page<'_>, names: &Names) -> String {
         }
         if let Some(command) = explaining(failure) {
             let _ = writeln!(out, "    {}", page.style.paint(Ink::Name, &command));
+        }
+    }
+    out
+}
+
+fn windows(report: &RunReport, page: &Page<'_>, names: &Names) -> String {
+    let mut out = String::new();
+    for window in &report.windows {
+        let outcome = outcome_words(window.status, &window.flags);
+        let ink = outcome_ink(window.status, &window.flags);
+        let edge = names.edge(&window.source, &window.service);
+        let times = plural(window.count, "time");
+        let span = format!("{} to {}", clock(window.begins), clock(window.ends));
+        let _ = writeln!(out, "  {}  {edge}  {times}, {span}", page.style.paint(ink, &outcome));
+        let most = if page.detail == Detail::Full { usize::MAX } else { CHANGES };
+        let changes = |changes: &[String], otherwise: &str| match changes {
+            [] => otherwise.to_owned(),
+            many if many.len() > most => format!("{} and {} more", many[..most].join(", "), many.len() - most),
+            few => few.join(", "),
+        };
+        let opened = changes(&window.opened_by, "nothing: it was so from the start");
+        let closed = changes(&window.closed_by, "nothing until the end of the run");
+        for (word, text) in [("opened by", opened), ("closed by", closed)] {
+            for (i, line) in wrapped(&text, page.style.width.saturating_sub(15)).iter().enumerate() {
+                let word = if i == 0 { word } else { "" };
+                let _ = writeln!(out, "    {}", page.style.paint(Ink::Faint, &format!("{word:<9}  {line}")));
+            }
         }
     }
     out
