@@ -62,6 +62,12 @@ impl RequestHash {
         RequestHash(policies.iter().filter_map(part).collect())
     }
 
+    /// The hash of a connection that is routed as bytes, where the client's address is hashed.
+    #[must_use]
+    pub fn of_client() -> RequestHash {
+        RequestHash(SmallVec::from_slice(&[Part::SourceIp]))
+    }
+
     /// The hash of the request of a client; `None` if no policy found anything to hash.
     #[must_use]
     pub fn value(&self, client: &Client<'_>) -> Option<u64> {

@@ -33,6 +33,8 @@ pub struct Cluster {
     pub connection: ConnectionSettings,
     /// Healthy share in percent below which all endpoints are used; `None` is Envoy's 50.
     pub panic_threshold_percent: Option<u32>,
+    /// Whether connections that are routed as bytes are hashed by the client's address.
+    pub hashes_client: bool,
     /// Whether localities have weights (`distribute`, failover).
     pub locality_weighted: bool,
     /// Slow start.

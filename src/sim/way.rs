@@ -82,11 +82,14 @@ impl Atlas<'_> {
     }
 
     fn as_bytes(&mut self, place: &Place<'_>, tcp: &TcpConn<'_>) -> Draft {
+        // One destination that asks for it is enough.
+        let mut clusters = tcp.legs.iter().filter_map(|(cluster, _)| Some(&place.proxy.clusters[cluster.id?.index()]));
+        let hash = if clusters.any(|cluster| cluster.hashes_client) { RequestHash::of_client() } else { RequestHash::default() };
         let mut sum = 0;
         let mut legs = Vec::new();
         for (cluster, weight) in &tcp.legs {
             sum += u64::from(*weight);
-            legs.push((sum, self.leg(place, cluster, 0, place.shape)));
+            legs.push((sum, Leg { hash: hash.clone(), ..self.leg(place, cluster, 0, place.shape) }));
         }
         let subsets: Vec<String> = tcp.legs.iter().map(|(cluster, _)| subset_of(&cluster.name)).collect();
         let origin = tcp.chain.map(|chain| chain.origin).unwrap_or_default();

@@ -99,6 +99,18 @@ fn a_source_address_is_that_of_the_callers_pod() {
 }
 
 #[test]
+fn bytes_are_hashed_by_the_source_address_alone() {
+    let scenario =
+        "clients:\n- {name: c, from: front, request: {url: \"tcp://back:80\"}, traffic: {rate: 100/s, requests: 200}}\n";
+    for (key, is_one) in [("useSourceIp: true", true), ("httpHeaderName: x-user", false)] {
+        let policy = format!("{{loadBalancer: {{consistentHash: {{{key}}}}}}}");
+        let mesh = mesh(&HERE, &policy).replace("name: http", "name: tcp");
+        let counts = arrived(&run(&mesh, "", scenario), "", 0);
+        assert_eq!(counts.contains(&200), is_one, "{key}: {counts:?}");
+    }
+}
+
+#[test]
 fn distributed_traffic_keeps_to_the_weights_of_localities() {
     let policy = "{loadBalancer: {simple: ROUND_ROBIN, localityLbSetting: {enabled: true, distribute: [{from: r1/*, to: {\"r1/*\": 75, \"r2/*\": 25}}]}}, outlierDetection: {consecutive5xxErrors: 5}}";
     let places = ["r1/z1", "r2/z1", "r2/z1", "r3/z1"];

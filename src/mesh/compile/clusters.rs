@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use super::cluster_settings as settings;
 use super::destination_rule::{Rule, subset_name};
 use super::endpoints::RegistryEndpoint;
+use super::hash_policies;
 use super::locality::{Client, Group, Plan};
 use super::model::Model;
 use super::policy::Policy;
@@ -146,6 +147,7 @@ impl<'a> ClusterBuilder<'a> {
             tls: UpstreamTls::Plaintext,
             connection: ConnectionSettings { protocol: UpstreamProtocol::Downstream, ..ConnectionSettings::default() },
             panic_threshold_percent: None,
+            hashes_client: false,
             locality_weighted: false,
             warm_up: None,
             retry_budget: None,
@@ -236,6 +238,10 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
         tls,
         connection: settings::connection(pool, port, request.kind, &cx.mesh_config),
         panic_threshold_percent: settings::panic_threshold(outlier, &cx.options.profile),
+        hashes_client: hash_policies::hashes_client(
+            rule.and_then(|rule| rule.traffic_policy).map(|part| part.value),
+            request.subset.and_then(|(_, subset)| subset.traffic_policy.as_ref()),
+        ),
         locality_weighted: plan.is_weighted(),
         warm_up: settings::warm_up(policy.load_balancer, discovery),
         retry_budget: policy.retry_budget.map(settings::retry_budget),

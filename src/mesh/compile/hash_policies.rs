@@ -4,7 +4,7 @@
 use super::destination_rule::Part;
 use super::visibility::ProxyView;
 use crate::mesh::route::HashPolicy;
-use crate::resource::networking::{ConsistentHash, HttpCookie, TrafficPolicy};
+use crate::resource::networking::{ConsistentHash, HttpCookie, LoadBalancerSettings, TrafficPolicy};
 
 /// The hash policy of a rule's destination. Settings of a port count only if the destination names
 /// the port; a subset's settings precede the host's.
@@ -21,6 +21,17 @@ pub(super) fn of_destination(view: &ProxyView<'_>, host: &str, subset: &str, por
 pub(super) fn of_service(view: &ProxyView<'_>, host: &str, port: u16) -> Option<HashPolicy> {
     let Part { value, .. } = view.destination_rule(host)?.traffic_policy?;
     key_of_port(value, port).or_else(|| key(value)).and_then(policy_of)
+}
+
+/// Whether connections that are routed as bytes are hashed by the client's address (Istio:
+/// `maybeSetHashPolicy`). Settings of ports do not count; a subset's balancer replaces the host's.
+pub(super) fn hashes_client(of_host: Option<&TrafficPolicy>, of_subset: Option<&TrafficPolicy>) -> bool {
+    fn balancer(policy: &TrafficPolicy) -> Option<&LoadBalancerSettings> {
+        policy.load_balancer.as_ref()
+    }
+    let settings = of_subset.and_then(balancer).or_else(|| of_host.and_then(balancer));
+    let hash = settings.and_then(|settings| settings.consistent_hash.as_ref());
+    hash.and_then(|hash| hash.use_source_ip.as_ref()).is_some_and(|own| own.value)
 }
 
 fn key(policy: &TrafficPolicy) -> Option<&ConsistentHash> {
