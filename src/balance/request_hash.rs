@@ -57,6 +57,7 @@ impl RequestHash {
                     None => Part::SourceIp,
                 })
             }
+            HashPolicy::Nothing => None,
             HashPolicy::Query(name) => query(name, &forwarded.path).map(|value| Part::Told(xxh64(value.as_bytes(), 0))),
         };
         RequestHash(policies.iter().filter_map(part).collect())

@@ -97,6 +97,7 @@ pub fn hash_policy(policy: &HashPolicy) -> Value {
     match policy {
         HashPolicy::Header(name) => json!({"header": {"header_name": name}}),
         HashPolicy::SourceIp => json!({"connection_properties": {"source_ip": true}}),
+        HashPolicy::Nothing => json!({"connection_properties": {}}),
         HashPolicy::Query(name) => json!({"query_parameter": {"name": name}}),
         HashPolicy::Cookie { name, path, ttl, attributes } => {
             let mut cookie = Map::new();

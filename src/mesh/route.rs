@@ -345,6 +345,8 @@ pub enum HashPolicy {
     },
     /// The client's address.
     SourceIp,
+    /// A property of the connection that is switched off: never anything to hash.
+    Nothing,
     /// A query parameter.
     Query(String),
 }

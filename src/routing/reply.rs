@@ -157,7 +157,8 @@ impl Answering<'_> {
     fn apply_route(&self, reply: &mut Reply, status: &str) {
         let Some(route) = self.route() else { return };
         let leg = self.decision.leg(self.proxy);
-        let cluster = leg.map_or("", |leg| leg.cluster.name.as_str());
+        // A cluster that does not exist has no name to give.
+        let cluster = leg.filter(|leg| leg.cluster.id.is_some()).map_or("", |leg| leg.cluster.name.as_str());
         let facts = ReplyFacts { answering: self, route, cluster, status };
         let mut apply = |ops: &HeaderOps| reply.headers.apply(Message::Answer, ops, &facts);
         if let Some(leg) = leg {

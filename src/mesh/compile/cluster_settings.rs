@@ -121,9 +121,9 @@ pub(super) fn connection(
     let http = pool.and_then(|pool| pool.http.as_ref());
     let protocol = upstream_protocol(pool, port, kind, mesh);
     let idle = http.and_then(|http| http.idle_timeout.as_ref()).or(tcp.and_then(|tcp| tcp.idle_timeout.as_ref()));
-    // These fields exist only where the port itself is HTTP/2: an upgrade comes later, and keeping the
-    // client's protocol replaces it.
-    let has_http2_options = is_http2(port.protocol) && protocol == UpstreamProtocol::Http2;
+    // These fields exist on HTTP/2 clusters only, upgraded ones included; keeping the client's protocol
+    // replaces them.
+    let has_http2_options = protocol == UpstreamProtocol::Http2;
     let requests_per_connection_max = positive(http.and_then(|http| http.max_requests_per_connection.as_ref())).unwrap_or(0);
     let duration_max = duration(tcp.and_then(|tcp| tcp.max_connection_duration.as_ref()));
     let streams_max = positive(http.and_then(|http| http.max_concurrent_streams.as_ref()));
@@ -171,9 +171,9 @@ fn upstream_protocol(
     let sniffs = port.protocol == Protocol::Sniffed && kind == ProxyKind::Sidecar;
     match () {
         () if keeps_client => UpstreamProtocol::Downstream,
-        () if upgraded => UpstreamProtocol::Http2,
-        () if is_http2(port.protocol) => UpstreamProtocol::Http2,
+        // An upgrade does not change what detection has settled.
         () if sniffs => UpstreamProtocol::Downstream,
+        () if upgraded || is_http2(port.protocol) => UpstreamProtocol::Http2,
         () => UpstreamProtocol::Default,
     }
 }

@@ -426,7 +426,7 @@ mod tests {
         let upgrade = rule("{host: web, trafficPolicy: {connectionPool: {http: {h2UpgradePolicy: UPGRADE}}}}");
         let keep = rule("{host: web, trafficPolicy: {connectionPool: {http: {useClientProtocol: true}}}}");
         let (one, two, any) = (UpstreamProtocol::Default, UpstreamProtocol::Http2, UpstreamProtocol::Downstream);
-        for (yaml, expected) in [(SERVICE, [one, two, any]), (&upgrade, [two, two, two]), (&keep, [any, any, any])] {
+        for (yaml, expected) in [(SERVICE, [one, two, any]), (&upgrade, [two, two, any]), (&keep, [any, any, any])] {
             let mesh = mesh(yaml);
             assert_eq!([80, 81, 82].map(|port| cluster(&mesh, port, "").connection.protocol), expected);
         }

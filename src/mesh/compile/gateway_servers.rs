@@ -207,10 +207,8 @@ pub(super) struct Merged<'a> {
     pub(super) route_tables: Vec<(String, Vec<Bound<'a>>)>,
     /// Ports that are taken.
     taken: FxHashSet<u16>,
-    /// Ports that a clear server took first, with its group.
+    /// The latest group of clear servers of each port.
     clear: FxHashMap<u16, usize>,
-    /// Addresses on which ports taken by TLS also carry other servers.
-    tls_binds: FxHashSet<(u16, String)>,
     /// Hosts of servers with TLS settings, by port, with the address they are bound to.
     tls_hosts: FxHashMap<u16, FxHashMap<String, String>>,
 }
@@ -242,34 +240,42 @@ impl<'a> Merged<'a> {
             push_once(diagnostics, conflict(&bound, "another server of this port has one of its hosts"));
             return;
         }
-        if self.taken.insert(port) {
-            if !server.is_tls() {
-                self.clear.insert(port, self.groups.len());
-            }
-            if server.is_http() {
-                self.route_tables.push((bound.route_table.clone(), vec![bound.clone()]));
-            }
-            self.push_group(bound, port);
-        } else if let Some(first) = self.clear.get(&port).copied() {
-            self.add_beside_clear(first, bound, port, diagnostics);
-        } else {
-            self.add_beside_tls(bound, port, diagnostics);
+        let is_first = self.taken.insert(port);
+        match self.clear.get(&port).copied() {
+            Some(clear) => self.add_beside_clear(clear, bound, port, diagnostics),
+            None if is_first || !server.is_tls() => self.add_apart(bound, port),
+            None => self.add_beside_tls(bound, port, diagnostics),
         }
     }
 
-    /// On a port that a clear server took first only clear HTTP joins clear HTTP.
-    fn add_beside_clear(&mut self, first: usize, bound: Bound<'a>, port: u16, diagnostics: &mut Vec<Diagnostic>) {
-        let same_bind = self.groups[first].bind == bound.server.bind;
-        let both_http = bound.server.protocol.is_http() && self.groups[first].protocol.is_http();
-        if same_bind && !both_http {
-            push_once(diagnostics, conflict(&bound, "the port is taken by a server with another protocol"));
-            return;
+    /// A server that shares nothing with others. A clear one is what later servers of the port are
+    /// compared with.
+    fn add_apart(&mut self, bound: Bound<'a>, port: u16) {
+        if !bound.server.is_tls() {
+            self.clear.insert(port, self.groups.len());
         }
-        if same_bind {
-            self.groups[first].servers.push(bound.clone());
+        if bound.server.is_http() {
+            self.route_tables.retain(|(name, _)| *name != bound.route_table);
+            self.route_tables.push((bound.route_table.clone(), vec![bound.clone()]));
+        }
+        self.push_group(bound, port);
+    }
+
+    /// Beside a clear server only clear HTTP joins clear HTTP, unless it is bound elsewhere.
+    fn add_beside_clear(&mut self, clear: usize, bound: Bound<'a>, port: u16, diagnostics: &mut Vec<Diagnostic>) {
+        let group = if self.groups[clear].bind == bound.server.bind {
+            if !(bound.server.protocol.is_http() && self.groups[clear].protocol.is_http()) {
+                push_once(diagnostics, conflict(&bound, "the port is taken by a server with another protocol"));
+                return;
+            }
+            clear
         } else {
-            self.join_group(bound.clone(), port);
-        }
+            match self.group_of(bound.server, port) {
+                Some(group) => group,
+                None => return self.add_apart(bound, port),
+            }
+        };
+        self.groups[group].servers.push(bound.clone());
         match self.route_tables.iter_mut().find(|(name, _)| *name == bound.route_table) {
             Some((_, servers)) => servers.push(bound),
             None if bound.route_table.is_empty() => {}
@@ -277,23 +283,19 @@ impl<'a> Merged<'a> {
         }
     }
 
-    /// On a port that TLS took first servers are told apart by server name; one clear server per
-    /// address slips in.
+    /// Beside TLS, TLS is told apart by server name.
     fn add_beside_tls(&mut self, bound: Bound<'a>, port: u16, diagnostics: &mut Vec<Diagnostic>) {
-        let server = bound.server;
-        if server.is_http() {
+        if bound.server.is_http() {
             if self.route_tables.iter().any(|(name, _)| *name == bound.route_table) {
                 push_once(diagnostics, conflict(&bound, "another server of this port has the same route table"));
                 return;
             }
             self.route_tables.push((bound.route_table.clone(), vec![bound.clone()]));
         }
-        let is_new = self.tls_binds.insert((port, server.bind.clone()));
-        if server.tls.is_none() && !is_new {
-            push_once(diagnostics, conflict(&bound, "the port is taken by servers with TLS"));
-            return;
+        match self.group_of(bound.server, port) {
+            Some(group) => self.groups[group].servers.push(bound),
+            None => self.push_group(bound, port),
         }
-        self.join_group(bound, port);
     }
 
     fn has_duplicate_host(&mut self, server: &Server, port: u16) -> bool {
@@ -310,14 +312,11 @@ impl<'a> Merged<'a> {
         self.groups.push(MergedServers { port, bind: bind.clone(), protocol: *protocol, servers: vec![bound] });
     }
 
-    fn join_group(&mut self, bound: Bound<'a>, port: u16) {
-        let server = bound.server;
+    /// The group of a server's own port, address and kind of protocol.
+    fn group_of(&self, server: &Server, port: u16) -> Option<usize> {
         let same =
-            |group: &&mut MergedServers<'a>| group.port == port && group.bind == server.bind && group.protocol == server.protocol;
-        match self.groups.iter_mut().find(same) {
-            Some(group) => group.servers.push(bound),
-            None => self.push_group(bound, port),
-        }
+            |group: &MergedServers<'a>| group.port == port && group.bind == server.bind && group.protocol == server.protocol;
+        self.groups.iter().position(same)
     }
 }
 

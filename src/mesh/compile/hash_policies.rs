@@ -53,8 +53,8 @@ fn policy_of(hash: &ConsistentHash) -> Option<HashPolicy> {
     if let Some(cookie) = &hash.http_cookie {
         return Some(cookie_policy(cookie));
     }
-    if hash.use_source_ip.is_some() {
-        return Some(HashPolicy::SourceIp);
+    if let Some(uses) = hash.use_source_ip {
+        return Some(if uses.value { HashPolicy::SourceIp } else { HashPolicy::Nothing });
     }
     hash.http_query_parameter_name.as_ref().map(|name| HashPolicy::Query(name.value.clone()))
 }

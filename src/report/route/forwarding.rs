@@ -284,6 +284,7 @@ fn hash(policy: &HashPolicy) -> String {
         HashPolicy::Cookie { name, ttl: Some(_), .. } => format!("cookie `{name}`, made if absent"),
         HashPolicy::Cookie { name, ttl: None, .. } => format!("cookie `{name}`"),
         HashPolicy::SourceIp => "the client's address".to_owned(),
+        HashPolicy::Nothing => "nothing".to_owned(),
         HashPolicy::Query(name) => format!("query parameter `{name}`"),
     }
 }
