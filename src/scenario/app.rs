@@ -23,6 +23,9 @@ crate::record! {
         pub concurrency: Option<Spanned<u32>> = "concurrency",
         /// Requests that may wait at one pod when all its slots are taken; absent means any number.
         pub queue: Option<Spanned<u32>> = "queue",
+        /// How long a new pod takes until it is ready: nobody sends to it before. Pods that are there
+        /// from the start are ready.
+        pub startup: Option<Spanned<Duration>> = "startup",
         /// What is done with a request; the first that fits is used, and none that fits answers 404.
         pub handlers: Vec<Handler> = "handlers",
         /// The port of a pod that nothing listens on is refused; these are listened on in addition

@@ -209,16 +209,7 @@ impl Atlas<'_> {
         };
         let configured = self.plan.population.stages[stage as usize].at;
         let (mirror_authority, direct_body) = (draft.mirror_authority.clone(), draft.direct_body.clone());
-        HopEntry {
-            service,
-            planned,
-            expected,
-            origin: draft.origin.span,
-            configured,
-            explain,
-            mirror_authority,
-            direct_body,
-        }
+        HopEntry { service, planned, expected, origin: draft.origin.span, configured, explain, mirror_authority, direct_body }
     }
 
     /// The service that is dialled, and the shares of versions: expected, and as written.

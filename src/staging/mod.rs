@@ -8,6 +8,7 @@ mod call_graph;
 mod check;
 mod near;
 mod path;
+mod readiness;
 mod references;
 mod schedule;
 mod stages;

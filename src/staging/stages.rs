@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use rustc_hash::FxHashSet;
 
+use super::readiness::Readiness;
 use super::references::Lookup;
 use super::schedule::{cut_short, schedule};
 use super::state::State;
@@ -73,6 +74,7 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
     let options = CompileOptions { profile, ..CompileOptions::default() };
 
     let mut replay = Replay::begin(input, findings);
+    let mut readiness = Readiness::new(apps.iter().map(|(app, _)| app));
     let mut stages = vec![];
     let mut steps = scenario.timeline.iter().zip(&schedule.steps).peekable();
     // What happens at zero was there from the start.
@@ -81,11 +83,19 @@ pub fn stage(input: &StagingInput<'_>, sources: &mut Sources) -> (Staged, Vec<Di
         while let Some((step, _)) = steps.next_if(|(_, when)| **when <= at) {
             replay.step(step, at);
         }
-        let (mesh, found) = compile(&replay.state.objects(), &options);
+        let ready = readiness.ready_at(at).map(|pod| Change { at, what: format!("{pod} is ready") });
+        replay.changes.extend(ready);
+        let objects = replay.state.objects();
+        let (mut mesh, found) = compile(&objects, &options);
         replay.findings.extend(found);
+        let unready = readiness.meet(&mesh, at);
+        if !unready.is_empty() {
+            mesh = compile(&objects, &CompileOptions { unready, ..options.clone() }).0;
+        }
         stages.push(Stage { at, mesh: Arc::new(mesh) });
-        let Some((_, next)) = steps.peek() else { break };
-        at = **next;
+        let next = steps.peek().map(|(_, when)| **when).into_iter().chain(readiness.next_after(at)).min();
+        let Some(next) = next else { break };
+        at = next;
     }
 
     let Replay { changes, mut findings, .. } = replay;

@@ -133,6 +133,19 @@ fn retries_go_elsewhere_after_two_tries_if_they_may() {
 }
 
 #[test]
+fn a_new_pod_gets_nothing_before_it_is_ready() {
+    let scenario = "apps: [{workloads: [back-2], startup: 30s, handlers: [{}]}]\nclients:\n- {name: c, from: front, request: {url: \"http://back/\"}, traffic: {rate: 10/s, duration: 100s}}\ntimeline:\n- {phase: two, for: 20s}\n- {phase: starting, apply: [third.yaml], for: 30s}\n- {phase: three, for: 40s}\n";
+    let scenario = format!("istio: latest\nmesh: [mesh.yaml]\n{scenario}");
+    let mesh = mesh(&HERE[..2], "{loadBalancer: {simple: ROUND_ROBIN}}");
+    let third = deployment("back-2", "back", "r1/z1");
+    let report = Play::of(&scenario, &[("mesh.yaml", &mesh), ("third.yaml", &third)]).run();
+    let of_third: Vec<u64> = (0..3).map(|phase| arrived(&report, "", phase)[2]).collect();
+    assert_eq!(of_third[..2], [0, 0]);
+    assert!(of_third[2].abs_diff(133) <= 1, "{of_third:?}");
+    assert!(report.changes.iter().any(|change| change.what == "back-2-0 is ready"), "{:?}", report.changes);
+}
+
+#[test]
 fn a_new_pod_is_warmed_up() {
     let policy = "{loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 100s}}}";
     let scenario = "clients:\n- {name: c, from: front, request: {url: \"http://back/\"}, traffic: {rate: 100/s, duration: 1000s}}\ntimeline:\n- {phase: two, for: 400s}\n- {phase: new, apply: [third.yaml], for: 20s}\n- {phase: half, for: 60s}\n- {phase: warm, for: 200s}\n";

@@ -48,6 +48,8 @@ pub struct CompileOptions {
     pub proxies: ProxySelection,
     /// Endpoints that are described beside the objects instead of coming from workloads.
     pub endpoints: Vec<DescribedEndpoints>,
+    /// Pods that are there and not ready, by namespace and name.
+    pub unready: Vec<(String, String)>,
 }
 
 impl Default for CompileOptions {
@@ -57,6 +59,7 @@ impl Default for CompileOptions {
             cluster_domain: "cluster.local".to_owned(),
             proxies: ProxySelection::Workloads,
             endpoints: Vec::new(),
+            unready: Vec::new(),
         }
     }
 }

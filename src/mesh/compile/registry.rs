@@ -41,7 +41,7 @@ impl Registry {
         }
         services.sort_by(|a, b| precedence(a).cmp(&precedence(b)));
         services::give_addresses(&mut services);
-        let settled = workloads::settle(drafts);
+        let settled = workloads::settle(drafts, &cx.options.unready);
         let described = described.into_iter().map(|draft| settled.id_of_draft[draft]).collect();
         let mut registry = Registry {
             services,

@@ -355,8 +355,9 @@ pub(super) fn from_gateway_proxy(spec: &ProxySpec) -> Option<Draft> {
     })
 }
 
-/// Sorts the workloads, numbers their pods and gives addresses to those that have none.
-pub(super) fn settle(drafts: Vec<Draft>) -> Workloads {
+/// Sorts the workloads, numbers their pods and gives addresses to those that have none. Pods that are
+/// not ready may be told by namespace and name.
+pub(super) fn settle(drafts: Vec<Draft>, unready: &[(String, String)]) -> Workloads {
     let mut order: Vec<usize> = (0..drafts.len()).collect();
     let key = |index: &usize| {
         let workload = &drafts[*index].workload;
@@ -374,7 +375,8 @@ pub(super) fn settle(drafts: Vec<Draft>) -> Workloads {
             let ip = pod.ip.unwrap_or_else(|| made_up_address(&format!("{}/{}", workload.namespace, pod.name), &mut taken));
             workload.pods.push(PodId::new(result.pods.len()));
             let (name, locality) = (pod.name, pod.locality);
-            result.pods.push(Pod { name, workload: id, ip, locality, ready: pod.ready, weight: pod.weight });
+            let ready = pod.ready && !unready.iter().any(|(namespace, of)| *namespace == workload.namespace && *of == name);
+            result.pods.push(Pod { name, workload: id, ip, locality, ready, weight: pod.weight });
         }
         result.workloads.push(workload);
     }
