@@ -100,6 +100,7 @@ pub(super) fn cascade() -> RunReport {
             Change { at: at(0), what: "apply VirtualService default/reviews".to_owned() },
             Change { at: at(70), what: "apply VirtualService default/ratings".to_owned() },
         ],
+        windows: Vec::new(),
         clients: vec![
             seen(0, "browser", "jason", vec![outcome(200, "", &["black"], &[(0, 50)])]),
             seen(0, "browser", "others", vec![outcome(200, "", &["none"], &[(0, 450)])]),

@@ -34,8 +34,8 @@ pub(super) struct Atlas<'p> {
     target_of: FxHashMap<(u32, TargetKey), u32>,
     /// States of endpoints, as balancers see them.
     pub(super) views: Vec<HostSet>,
-    /// What is left of targets without some of their pods: the pods, and the state.
-    narrowed: FxHashMap<u32, Vec<(Box<[u32]>, u32)>>,
+    /// What is left of targets without some of their pods.
+    narrowed: FxHashMap<u32, Vec<Narrowed>>,
     /// Whether there is a cluster whose hosts start slowly.
     pub(super) starts_slowly: bool,
     /// Names of clusters, by which balancers keep their state.
@@ -44,6 +44,9 @@ pub(super) struct Atlas<'p> {
     /// Hosts outside of the mesh, with their application. They are numbered after the pods.
     outside: IndexMap<String, Option<usize>, rustc_hash::FxBuildHasher>,
 }
+
+/// Pods that are ejected, and the state without them.
+type Narrowed = (Box<[u32]>, u32);
 
 /// States of one target of which rings and tables are kept; older ones are worked out again.
 const LOOKUPS_MAX: usize = 32;

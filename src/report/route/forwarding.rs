@@ -131,7 +131,7 @@ pub(super) fn forwarding(
         destinations: (0..)
             .zip(forward.legs.all())
             .map(|(at, leg)| Destination {
-                hashed: hashed(leg, forward, received, &Decision { leg: Some(at), ..decision.clone() }, question),
+                hashed: hashed(leg, forward, received, &Decision { leg: Some(at), ..decision }, question),
                 ..destination(leg, forward, question)
             })
             .collect(),
