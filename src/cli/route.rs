@@ -1,11 +1,13 @@
 //! `meshsim route`: where does this request go, and why not elsewhere?
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use meshsim::diagnostic::Severity;
 use meshsim::draw::KeyStream;
 use meshsim::mesh::{CompileOptions, Mesh, Proxy, ProxyId, ProxyKind, compile};
 use meshsim::report::{self, RouteQuestion, ShownOutcomes};
+use meshsim::routing::server::{Caller, Certificate, Token};
 use meshsim::routing::{Chances, Dial, Request, resolve};
 use meshsim::text::{Style, plural};
 
@@ -43,6 +45,19 @@ pub(crate) struct RouteArgs {
     /// Show a client certificate that the proxy trusts
     #[arg(long)]
     client_cert: bool,
+    /// Explain the server's side too: filter chain, mutual TLS, authorization rules
+    #[arg(long)]
+    server: bool,
+    /// Identity that the server sees, instead of the service account of `--from`
+    #[arg(long = "as", value_name = "NAMESPACE/ACCOUNT|SPIFFE-URI|plaintext", help_heading = "Caller")]
+    identity: Option<String>,
+    /// Address of the caller; at a gateway, of its client
+    #[arg(long, value_name = "ADDRESS", help_heading = "Caller")]
+    ip: Option<IpAddr>,
+    /// Claim of a valid token that comes with the request; repeated values are a list, and JSON is
+    /// taken as such. May be repeated
+    #[arg(long = "claim", value_name = "NAME=VALUE", help_heading = "Caller")]
+    claims: Vec<String>,
     /// Show every possible outcome with its exact probability
     #[arg(long, conflicts_with = "seed")]
     all: bool,
@@ -59,7 +74,8 @@ pub(crate) struct RouteArgs {
 const EXAMPLES: &str = "\
 Examples:
   meshsim route -f mesh/ --from productpage-v1 http://reviews:9080/reviews/0 -H 'end-user: jason'
-  meshsim route -f mesh/ http://shop.example.com/cart --all";
+  meshsim route -f mesh/ http://shop.example.com/cart --all
+  meshsim route -f mesh/ --from web http://orders:8080/ --server --as plaintext";
 
 /// How the explanation is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -97,7 +113,17 @@ pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
         (false, Some(seed)) => ShownOutcomes::One(Chances::of(KeyStream::new(seed, 0).draw(0))),
         (false, None) => ShownOutcomes::None,
     };
-    let question = RouteQuestion { sources: &loaded.sources, mesh: &mesh, proxy, dial: &dial, request: &request, outcomes };
+    let caller = caller(args, &mesh).map_err(Stop::Unusable)?;
+    let question = RouteQuestion {
+        sources: &loaded.sources,
+        mesh: &mesh,
+        proxy,
+        dial: &dial,
+        request: &request,
+        outcomes,
+        caller: &caller,
+        server: args.server,
+    };
     cx.print(&match args.output {
         Format::Tree => report::route(&question, Style { colour: cx.color(), width: 110 }),
         Format::Json => report::route_json(&question),
@@ -131,6 +157,49 @@ impl Asked {
             _ => Err(Stop::Unusable(problems)),
         }
     }
+}
+
+/// Who calls, as the options say it.
+fn caller(args: &RouteArgs, mesh: &Mesh) -> Result<Caller, Vec<String>> {
+    let mut problems = Vec::new();
+    let certificate = match args.identity.as_deref() {
+        None => Certificate::Own,
+        Some("plaintext") => Certificate::None,
+        Some(uri) if uri.starts_with("spiffe://") => Certificate::Of(uri.to_owned()),
+        Some(account) => match account.split_once('/') {
+            Some((namespace, account)) if !namespace.is_empty() && !account.is_empty() && !account.contains('/') => {
+                Certificate::Of(mesh.identity(namespace, account))
+            }
+            _ => {
+                problems.push(format!("--as `{account}`: write `namespace/account`, `spiffe://…` or `plaintext`"));
+                Certificate::Own
+            }
+        },
+    };
+    let mut claims = serde_json::Map::new();
+    for claim in &args.claims {
+        match claim.split_once('=') {
+            Some((name, value)) if !name.is_empty() => add_claim(&mut claims, name, value),
+            _ => problems.push(format!("--claim `{claim}`: write `name=value`")),
+        }
+    }
+    let token = (!claims.is_empty()).then_some(Token { claims });
+    if problems.is_empty() { Ok(Caller { certificate, address: args.ip, token }) } else { Err(problems) }
+}
+
+fn add_claim(claims: &mut serde_json::Map<String, serde_json::Value>, name: &str, value: &str) {
+    use serde_json::Value;
+    let structured = || serde_json::from_str(value).ok().filter(|value: &Value| value.is_object() || value.is_array());
+    let value = structured().unwrap_or_else(|| Value::from(value));
+    let merged = match claims.remove(name) {
+        None => value,
+        Some(Value::Array(mut all)) => {
+            all.push(value);
+            Value::Array(all)
+        }
+        Some(first) => Value::Array(vec![first, value]),
+    };
+    claims.insert(name.to_owned(), merged);
 }
 
 fn unusable(why: impl Into<String>) -> Stop {

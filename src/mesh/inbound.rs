@@ -114,7 +114,7 @@ const CLEAR: Option<Transport> = Some(Transport::Clear);
 
 const PERMISSIVE_HTTP: &[InboundChain] = &[chain(TLS, ANY_BY_MUTUAL_TLS, true, true), chain(CLEAR, &[], false, true)];
 const PERMISSIVE_TCP: &[InboundChain] =
-    &[chain(TLS, BYTES_BY_MUTUAL_TLS, true, false), chain(CLEAR, &[], false, false), chain(TLS, &[], false, false)];
+    &[chain(TLS, ANY_BY_MUTUAL_TLS, true, false), chain(CLEAR, &[], false, false), chain(TLS, &[], false, false)];
 const PERMISSIVE_DETECTED: &[InboundChain] = &[
     chain(TLS, HTTP_BY_MUTUAL_TLS, true, true),
     chain(CLEAR, HTTP_IN_CLEAR, false, true),

@@ -5,11 +5,13 @@
 
 mod forwarding;
 mod page;
+mod server;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use crate::mesh::{Mesh, ProxyId};
+use crate::routing::server::Caller;
 use crate::routing::{Chances, Dial, Request};
 use crate::source::Sources;
 use crate::text::Style;
@@ -29,6 +31,10 @@ pub struct RouteQuestion<'a> {
     pub request: &'a Request,
     /// Which outcomes are shown.
     pub outcomes: ShownOutcomes,
+    /// What is known of the caller.
+    pub caller: &'a Caller,
+    /// Whether the server's side is shown.
+    pub server: bool,
 }
 
 /// Which outcomes are shown.

@@ -205,7 +205,7 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
         | "request.auth.audiences"
         | "request.auth.presenter"
         | "connection.sni" => {}
-        _ if ["request.headers", "request.experimental.inline.headers", "request.auth.claims"].into_iter().any(bracketed) => {}
+        _ if bracketed("request.headers") || bracketed("request.auth.claims") => {}
         word if word.starts_with("experimental.envoy.filters.") => {}
         word => review.reject(key.span, format!("`{word}` is not the key of a condition")),
     }

@@ -152,6 +152,13 @@ impl Context<'_> {
         self.mesh_config.root_namespace.as_ref().map_or("istio-system", |n| n.value.as_str())
     }
 
+    /// Trust domains that count as the mesh's own, its first.
+    pub(in crate::mesh) fn trust_domains(&self) -> Vec<String> {
+        let own = self.mesh_config.trust_domain.as_ref().map_or("cluster.local", |domain| domain.value.as_str());
+        let aliases = self.mesh_config.trust_domain_aliases.iter().map(|alias| alias.value.as_str());
+        std::iter::once(own).chain(aliases).map(str::to_owned).collect()
+    }
+
     /// A host as the registry knows it, from what an object of `namespace` calls it.
     pub(in crate::mesh) fn resolve(&self, host: &str, namespace: &str) -> String {
         host::resolve_short_name(host, namespace, &self.options.cluster_domain)

@@ -33,6 +33,8 @@ pub struct Mesh {
     pub pods: Vec<Pod>,
     /// The pods behind the endpoints that were described beside the objects, in their order.
     pub described: Vec<Vec<PodId>>,
+    /// Trust domains that count as the mesh's own, the one that its certificates name first.
+    pub trust_domains: Vec<String>,
     /// Configured proxies: one per workload with a sidecar and one per gateway.
     pub proxies: Vec<Proxy>,
 }
@@ -112,6 +114,7 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
         let inbound = inbound.inbound(&view, *workload);
         proxies.push(Proxy { inbound, ..proxy(&view, *workload, &mut clusters, &mut routing, &mut diagnostics) });
     }
+    let trust_domains = model.cx.trust_domains();
     let Model { registry, .. } = model;
     let mesh = Mesh {
         profile: options.profile.clone(),
@@ -120,6 +123,7 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
         described: registry.described.iter().map(|id| registry.workloads[id.index()].pods.clone()).collect(),
         workloads: registry.workloads,
         pods: registry.pods,
+        trust_domains,
         proxies,
     };
     (mesh, diagnostics)
@@ -148,6 +152,14 @@ fn proxy<'a>(
 }
 
 impl Mesh {
+    /// The identity of a service account, as certificates name it.
+    #[must_use]
+    pub fn identity(&self, namespace: &str, service_account: &str) -> String {
+        let domain = self.trust_domains.first().map_or("cluster.local", String::as_str);
+        let account = if service_account.is_empty() { "default" } else { service_account };
+        format!("spiffe://{domain}/ns/{namespace}/sa/{account}")
+    }
+
     /// The proxy of a workload.
     #[must_use]
     pub fn proxy_of(&self, workload: WorkloadId) -> Option<ProxyId> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::forwarding::{EndpointView, Forwarding, endpoints, forwarding};
+use super::server::{ServerView, refusals, servers};
 use super::{RouteQuestion, ShownOutcomes};
 use crate::mesh::cluster::Discovery;
 use crate::mesh::route::{Action, ClusterRef, Route};
@@ -38,6 +39,10 @@ pub(super) struct Page {
     pub(super) action: Option<ActionView>,
     /// Outcomes, if they were asked for.
     pub(super) outcomes: Vec<OutcomeView>,
+    /// The servers that the request reaches, if they were asked for.
+    pub(super) servers: Vec<ServerView>,
+    /// Servers that refuse it, each with the reason.
+    pub(super) refused_by: Vec<String>,
 }
 
 /// The request.
@@ -238,6 +243,7 @@ impl Page {
         let spec = &mesh.proxies[proxy.index()].spec;
         let explanation = explain(mesh, proxy, dial, request);
         let http = explanation.http.as_ref();
+        let servers = servers(question);
         Page {
             schema: "meshsim.route/v1",
             request: RequestView {
@@ -260,6 +266,8 @@ impl Page {
             routes_behind: http.map_or(0, |http| http.routes_behind),
             action: http.and_then(|http| action(http, question)),
             outcomes: outcome_views(question),
+            refused_by: refusals(&servers),
+            servers: if question.server { servers } else { Vec::new() },
         }
     }
 }

@@ -103,7 +103,16 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Request {
 
 fn tree(request: &Request, dial: &Dial, outcomes: ShownOutcomes) -> String {
     let Stage { sources, mesh, proxy } = stage();
-    let question = RouteQuestion { sources: &sources, mesh: &mesh, proxy, dial, request, outcomes };
+    let question = RouteQuestion {
+        sources: &sources,
+        mesh: &mesh,
+        proxy,
+        dial,
+        request,
+        outcomes,
+        caller: &Caller::default(),
+        server: false,
+    };
     route(&question, Style { width: 100, ..Style::PLAIN })
 }
 
@@ -128,7 +137,16 @@ fn the_same_as_json() {
     let Stage { sources, mesh, proxy } = stage();
     let (request, dial) = (request("/reviews?beta=1", &[]), Dial::http(9080));
     let outcomes = ShownOutcomes::One(Chances { stream: 0, delay: 0, abort: 0 });
-    let question = RouteQuestion { sources: &sources, mesh: &mesh, proxy, dial: &dial, request: &request, outcomes };
+    let question = RouteQuestion {
+        sources: &sources,
+        mesh: &mesh,
+        proxy,
+        dial: &dial,
+        request: &request,
+        outcomes,
+        caller: &Caller::default(),
+        server: false,
+    };
     insta::assert_snapshot!(route_json(&question));
 }
 
@@ -151,8 +169,88 @@ fn a_request_with_a_key_shows_the_endpoint_that_it_keeps_to() {
             dial: &dial,
             request: &request,
             outcomes: ShownOutcomes::None,
+            caller: &Caller::default(),
+            server: false,
         };
         let shown = route(&question, Style { width: 200, ..Style::PLAIN });
         assert!(shown.contains(expected), "{hashed} {headers:?}: {shown}");
     }
+}
+
+/// Two workloads with sidecars, and policies of the called one.
+const GUARDED: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {selector: {app: orders}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: orders, namespace: shop}
+spec: {selector: {matchLabels: {app: orders}}, template: {metadata: {labels: {app: orders}}, spec: {containers: [{name: c}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: page, namespace: shop}
+spec:
+  selector: {matchLabels: {app: page}}
+  template: {metadata: {labels: {app: page}}, spec: {serviceAccountName: page, containers: [{name: c}]}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: orders, namespace: shop}
+spec: {selector: {matchLabels: {app: orders}}, mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-debug, namespace: shop}
+spec:
+  action: DENY
+  rules:
+  - to: [{operation: {paths: [\"/debug*\"]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: readers, namespace: shop}
+spec:
+  selector: {matchLabels: {app: orders}}
+  rules:
+  - from: [{source: {serviceAccounts: [page]}}]
+    to: [{operation: {methods: [GET]}}]
+  - from: [{source: {principals: [cluster.local/ns/shop/sa/admin]}}]
+";
+
+fn guarded(caller: &Caller, path: &str, server: bool) -> String {
+    let mut sources = Sources::new();
+    let file = sources.add("shop.yaml", GUARDED);
+    let (objects, _) = decode(&parse(&sources, file, Limits::default()).0, "shop");
+    let mesh = compile(&objects, &CompileOptions::default()).0;
+    let proxy = mesh.proxy_named("page").expect("it has a sidecar");
+    let request = Request { method: "POST".to_owned(), authority: "orders".to_owned(), ..request(path, &[]) };
+    let (dial, outcomes) = (Dial::http(80), ShownOutcomes::None);
+    let question =
+        RouteQuestion { sources: &sources, mesh: &mesh, proxy, dial: &dial, request: &request, outcomes, caller, server };
+    route(&question, Style { width: 100, ..Style::PLAIN })
+}
+
+#[test]
+fn the_servers_side_names_the_policies_and_what_failed() {
+    use crate::routing::server::Certificate;
+    let admin =
+        Caller { certificate: Certificate::Of("spiffe://cluster.local/ns/shop/sa/admin".to_owned()), ..Caller::default() };
+    let clear = Caller { certificate: Certificate::None, ..Caller::default() };
+    insta::assert_snapshot!(
+        [
+            guarded(&Caller::default(), "/", true),
+            guarded(&admin, "/", true),
+            guarded(&admin, "/debug", true),
+            guarded(&clear, "/", true)
+        ]
+        .join("\n")
+    );
+    insta::assert_snapshot!(guarded(&Caller::default(), "/", false));
 }

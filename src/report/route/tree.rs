@@ -2,6 +2,7 @@
 
 use super::forwarding::{Destination, EndpointView, Forwarding};
 use super::page::{ActionView, Connection, OutcomeView, Page, RouteView, Share};
+use super::server;
 use crate::text::{Ink, Tree};
 
 /// The tree.
@@ -39,7 +40,12 @@ pub(super) fn tree(page: &Page) -> Tree {
     if !page.outcomes.is_empty() {
         tree.push(Tree::new(Ink::Plain, "outcomes", "").with(page.outcomes.iter().map(outcome)));
     }
-    tree
+    if page.servers.is_empty() {
+        for refusal in &page.refused_by {
+            tree.push(Tree::new(Ink::Bad, "refused", format!("by {refusal} (--server shows why)")));
+        }
+    }
+    tree.with(page.servers.iter().map(server::tree))
 }
 
 fn connection(page: &Page, tree: &mut Tree) {
@@ -193,7 +199,7 @@ fn outcome(outcome: &OutcomeView) -> Tree {
 }
 
 /// A place without its column: the line is what an editor is opened at.
-fn line_of(place: Option<&str>) -> Option<&str> {
+pub(super) fn line_of(place: Option<&str>) -> Option<&str> {
     place.and_then(|place| place.rsplit_once(':')).map(|(line, _)| line)
 }
 

@@ -194,7 +194,7 @@ impl<'c> Facts<'c> {
     pub(super) fn saw(&self, test: &Test) -> String {
         let or = |value: Option<&str>, none: &str| value.map_or_else(|| none.to_owned(), str::to_owned);
         match test {
-            Test::Identity(_) => or(self.identity, "the caller has no identity"),
+            Test::Identity(_) => or(self.identity, "no identity"),
             Test::PeerAddress(_) => self.call.peer.to_string(),
             Test::RemoteAddress(_) => self.remote.to_string(),
             Test::DestinationAddress(_) => self.call.address.to_string(),
@@ -218,7 +218,7 @@ impl<'c> Facts<'c> {
 
     fn no_token(&self) -> String {
         match self.call.token {
-            Some(_) => "no RequestAuthentication reads the token".to_owned(),
+            Some(_) => "a token that no RequestAuthentication reads".to_owned(),
             None => "no token".to_owned(),
         }
     }
@@ -228,7 +228,7 @@ impl<'c> Facts<'c> {
         if let Some(received) = &self.received {
             each_value(name, received, |value| all.push(value.to_owned()));
         }
-        if all.is_empty() { "absent".to_owned() } else { all.join(" | ") }
+        if all.is_empty() { "nothing".to_owned() } else { all.join(" | ") }
     }
 }
 

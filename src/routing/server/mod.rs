@@ -1,7 +1,7 @@
 //! The server side of a request: which inbound filter chain takes the connection, and who is let
 //! through, with the reason.
 //!
-//! [`serve`] is a pure function of a compiled proxy and what arrives. [`failure`] says of a rule that
+//! [`visits`] lists the servers that a request reaches. [`serve`] is a pure function of a compiled proxy and what arrives. [`failure`] says of a rule that
 //! did not match which condition failed first.
 
 mod call;
@@ -10,8 +10,10 @@ mod reason;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 pub use call::{CallerTls, Content, ServerCall, Token};
 pub use rbac::{Engine, FilterOutcome};
 pub use reason::{Failure, failure};
 pub use serve::{Served, ServerAnswer, ServerEnd, TokenRefusal, admitted, serve};
+pub use visit::{Caller, Certificate, Visit, visits};

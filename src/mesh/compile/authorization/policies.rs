@@ -81,14 +81,12 @@ impl<'a> AuthorizationPolicies<'a> {
             let spec = item.spec;
             Selected::new(*item, spec.selector.as_ref(), &spec.target_refs, spec.target_ref.as_ref())
         });
-        let own = cx.mesh_config.trust_domain.as_ref().map_or("cluster.local", |domain| domain.value.as_str());
-        let aliases = cx.mesh_config.trust_domain_aliases.iter().map(|alias| alias.value.as_str());
         AuthorizationPolicies {
             root: cx.root_namespace().to_owned(),
             policies: policies.collect(),
             authentications: authentications.collect(),
             providers: Providers::of(&cx.mesh_config.extension_providers, services),
-            trust_domains: std::iter::once(own).chain(aliases).map(str::to_owned).collect(),
+            trust_domains: cx.trust_domains(),
             made: FxHashMap::default(),
         }
     }

@@ -45,12 +45,20 @@ fn in_trust_domains(value: &str, trust_domains: &[String]) -> Vec<String> {
 
 /// A namespace, with wildcards anywhere.
 pub(super) fn namespace(value: &str) -> Vec<Test> {
-    vec![Test::Identity(pattern(&format!(".*/ns/{}/.*", globbed(value, ".*"))))]
+    vec![Test::Identity(pattern(&format!(".*/ns/{}/.*", value.split('*').map(quoted).collect::<Vec<_>>().join(".*"))))]
 }
 
-/// A trust domain, with wildcards anywhere.
-pub(super) fn trust_domain(value: &str) -> Vec<Test> {
-    vec![Test::Identity(pattern(&format!("{SCHEME}{}/.*", globbed(value, "[^/]*"))))]
+/// A trust domain, with at most one wildcard. The mesh's own stands for its aliases too.
+pub(super) fn trust_domain(value: &str, trust_domains: &[String]) -> Vec<Test> {
+    let text = |value: &str| match value.split_once('*') {
+        Some((before, after)) => pattern(&format!("{SCHEME}{}[^/]*{}/.*", quoted(before), quoted(after))),
+        None => Text::Prefix(format!("{SCHEME}{value}/")),
+    };
+    match value {
+        "*" => vec![Test::Identity(Text::Prefix(SCHEME.to_owned()))],
+        _ if trust_domains.iter().any(|own| own == value) => trust_domains.iter().map(|own| Test::Identity(text(own))).collect(),
+        _ => vec![Test::Identity(text(value))],
+    }
 }
 
 /// A service account, `name` or `namespace/name`; without namespace it is the policy's.
@@ -141,8 +149,6 @@ pub(super) fn claim(keys: &[String], value: &str) -> Vec<Test> {
 pub(super) enum Keyed {
     /// `request.headers[name]`.
     Header(String),
-    /// `request.experimental.inline.headers[name]`: one of the values between commas.
-    HeaderElement(String),
     /// `request.auth.claims[name]`, or `[outer][inner]`.
     Claim(Vec<String>),
 }
@@ -153,9 +159,6 @@ impl Keyed {
         let bracketed = |prefix: &str| key.strip_prefix(prefix)?.strip_prefix('[')?.strip_suffix(']');
         if let Some(name) = bracketed("request.headers") {
             return Some(Keyed::Header(name.to_ascii_lowercase()));
-        }
-        if let Some(name) = bracketed("request.experimental.inline.headers") {
-            return Some(Keyed::HeaderElement(name.to_ascii_lowercase()));
         }
         let names = bracketed("request.auth.claims")?;
         let keys: Vec<String> = names.split("][").map(str::to_owned).collect();
@@ -168,16 +171,6 @@ impl Keyed {
     pub(super) fn test(&self, value: &str) -> Vec<Test> {
         match self {
             Keyed::Header(name) => header(name, value),
-            Keyed::HeaderElement(name) if value == "*" => vec![Test::HeaderPresent(name.clone())],
-            Keyed::HeaderElement(name) => {
-                let element = match Text::of(value) {
-                    Text::Suffix(suffix) => format!(".*{}", quoted(&suffix)),
-                    Text::Prefix(prefix) => format!("{}.*", quoted(&prefix)),
-                    _ => quoted(value),
-                };
-                let regex = format!("^{element}$|^{element},.*|.*,{element},.*|.*,{element}$");
-                vec![Test::Header(name.clone(), pattern(&regex))]
-            }
             Keyed::Claim(keys) => claim(keys, value),
         }
     }
@@ -197,10 +190,6 @@ fn quoted(text: &str) -> String {
         out.push(letter);
         out
     })
-}
-
-fn globbed(text: &str, any: &str) -> String {
-    text.split('*').map(quoted).collect::<Vec<_>>().join(any)
 }
 
 #[cfg(test)]
@@ -228,9 +217,9 @@ mod tests {
             (service_account("b", "a"), "spiffe://cluster.local/ns/a/sa/b", true),
             (service_account("c/b", "a"), "spiffe://cluster.local/ns/a/sa/b", false),
             (service_account("a/b", "x"), "spiffe://cluster.local/ns/a/sa/b-2", false),
-            (trust_domain("cluster.local"), "spiffe://cluster.local/ns/a/sa/b", true),
-            (trust_domain("cluster.local"), "spiffe://cluster.local.evil/ns/a/sa/b", false),
-            (trust_domain("*.local"), "spiffe://cluster.local/ns/a/sa/b", true),
+            (trust_domain("cluster.local", &own), "spiffe://cluster.local/ns/a/sa/b", true),
+            (trust_domain("cluster.local", &own), "spiffe://cluster.local.evil/ns/a/sa/b", false),
+            (trust_domain("*.local", &own), "spiffe://cluster.local/ns/a/sa/b", true),
         ] {
             assert_eq!(identity_holds(&tests, identity), holds, "{tests:?} {identity}");
         }

@@ -94,6 +94,7 @@ impl Clauses<'_> {
         let (namespace, trust_domains) = (self.namespace, self.trust_domains);
         let principals = |value: &str| questions::principal(value, trust_domains);
         let accounts = |value: &str| questions::service_account(value, namespace);
+        let domains = |value: &str| questions::trust_domain(value, trust_domains);
         let mut all = Vec::new();
         self.both(&mut all, ["principals", "notPrincipals"], &source.principals, &source.not_principals, &principals);
         self.both_http(
@@ -111,13 +112,7 @@ impl Clauses<'_> {
             &accounts,
         );
         self.both(&mut all, ["namespaces", "notNamespaces"], &source.namespaces, &source.not_namespaces, &questions::namespace);
-        self.both(
-            &mut all,
-            ["trustDomains", "notTrustDomains"],
-            &source.trust_domains,
-            &source.not_trust_domains,
-            &questions::trust_domain,
-        );
+        self.both(&mut all, ["trustDomains", "notTrustDomains"], &source.trust_domains, &source.not_trust_domains, &domains);
         self.both(
             &mut all,
             ["remoteIpBlocks", "notRemoteIpBlocks"],
@@ -147,6 +142,7 @@ impl Clauses<'_> {
         let word = key.value.as_str();
         let names = [word, word];
         let (values, not_values) = (&when.values, &when.not_values);
+        let domains = |value: &str| questions::trust_domain(value, trust_domains);
         let mut all = Vec::new();
         let side = match word {
             "destination.ip" | "destination.port" | "connection.sni" => Side::Destination,
@@ -160,7 +156,7 @@ impl Clauses<'_> {
             "source.ip" => self.both(&mut all, names, values, not_values, &questions::peer_address),
             "remote.ip" => self.both(&mut all, names, values, not_values, &questions::remote_address),
             "source.namespace" => self.both(&mut all, names, values, not_values, &questions::namespace),
-            "source.trustDomain" => self.both(&mut all, names, values, not_values, &questions::trust_domain),
+            "source.trustDomain" => self.both(&mut all, names, values, not_values, &domains),
             "source.serviceAccount" => {
                 self.both(&mut all, names, values, not_values, &|value| questions::service_account(value, namespace));
             }
