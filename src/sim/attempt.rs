@@ -167,6 +167,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         match reception {
             Reception::Open => self.try_answered(call, status, labels, NONE, true),
             Reception::AnsweredByProxy => self.try_answered(call, 503, labels, NONE, true),
+            Reception::Denied => self.try_answered(call, 403, labels, NONE, true),
             Reception::Refused => self.broken(call, Broken::Refused),
             Reception::NoHandshake => self.broken(call, Broken::NoHandshake),
             Reception::Closed => self.broken(call, Broken::Closed),

@@ -11,6 +11,7 @@ use super::call::Ended;
 use super::control::{Control, Progress};
 use super::event::{Event, INDEX_MAX};
 use super::frame::{Call, Visit};
+use super::guard::Guards;
 use super::link::Link;
 use super::plan::Plan;
 use super::pool::Connection;
@@ -94,6 +95,8 @@ pub(super) struct Engine<'p, 'r, R> {
     pub(super) links: Vec<Vec<Link>>,
     pub(super) hops: ByShape,
     pub(super) scripts: ByShape,
+    /// Authorization at the called pods.
+    pub(super) guards: Guards,
     pub(super) ended: VecDeque<Ended>,
     pub(super) hop_latency: Delay,
     pub(super) cancels_callees: bool,
@@ -133,6 +136,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             links: Vec::new(),
             hops: ByShape::default(),
             scripts: ByShape::default(),
+            guards: Guards::of(plan),
             ended: VecDeque::new(),
             hop_latency,
             cancels_callees: plan.cancel == CancelPropagation::Full,

@@ -120,7 +120,9 @@ pub(super) enum Reception {
     Refused,
     /// The pod's proxy answers 503 in place of an application that does not listen.
     AnsweredByProxy,
-    /// It is closed on the first bytes: they are no TLS.
+    /// The pod's proxy answers 403: a policy denies it.
+    Denied,
+    /// It is closed on the first bytes, as no TLS or by a policy.
     Closed,
     /// Client and server speak different TLS.
     NoHandshake,

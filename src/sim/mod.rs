@@ -11,7 +11,7 @@
 //! | `engine`, `stage`, `source` | the loop; changes of the mesh; clients |
 //! | `call`, `attempt`, `retry`, `balance` | a call at the caller's proxy, phase by phase |
 //! | `link`, `pool`, `outlier`, `priority` | what a proxy remembers of a cluster: connections, bad endpoints |
-//! | `visit`, `script`, `actor` | a request at a pod, and what its application does |
+//! | `visit`, `guard`, `script`, `actor` | a request at a pod, who lets it in, and what its application does |
 //! | `atlas`, `way`, `hop`, `shape`, `endpoints` | what is worked out once and remembered |
 //! | `run` | from a plan to a report |
 
@@ -25,6 +25,7 @@ mod endpoints;
 mod engine;
 mod event;
 mod frame;
+mod guard;
 mod heap;
 mod hop;
 mod link;

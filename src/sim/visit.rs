@@ -29,6 +29,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
         let by_actor = self.reception_by_actor(visit);
         let reception = by_actor.unwrap_or_else(|| self.reception(pod, port, hop, tls));
+        let reception = self.guarded(visit, reception);
         if reception != Reception::Open {
             self.visits[visit].reception = reception;
             self.travel_back(visit);

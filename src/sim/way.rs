@@ -101,6 +101,9 @@ impl Atlas<'_> {
             Ok(received) => received,
             Err(bad) => return place.local(400, Course::Malformed(bad), None),
         };
+        if !super::guard::gateway_admits(place.proxy, place.what.port, &place.what.request) {
+            return Draft::answering(Reads::Http, 403, FlagSet::default(), "rbac_access_denied", place.service);
+        }
         let selection = crate::routing::select_received(place.proxy, http.table, &received);
         let route = match selection.verdict {
             Verdict::Malformed(bad) => return place.local(400, Course::Malformed(bad), None),

@@ -193,6 +193,31 @@ fn the_router_ends_a_request_as_envoy_does() {
 }
 
 #[test]
+fn policies_are_enforced_at_the_called_pod() {
+    let policy = |spec: &str| {
+        format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p}}\nspec: {spec}\n")
+    };
+    let to_back = "selector: {matchLabels: {app: back}}";
+    let applied = rule("route: [{destination: {host: back}}]");
+    for (spec, status, arrived_at) in [
+        (format!("{{{to_back}, action: DENY, rules: [{{}}]}}"), 403, 0),
+        (format!("{{{to_back}, action: DENY, rules: [{{to: [{{operation: {{paths: [/other]}}}}]}}]}}"), 200, 1),
+        (format!("{{{to_back}, rules: [{{from: [{{source: {{serviceAccounts: [default]}}}}]}}]}}"), 200, 1),
+        (format!("{{{to_back}, rules: [{{from: [{{source: {{serviceAccounts: [other]}}}}]}}]}}"), 403, 0),
+        (format!("{{{to_back}, action: DENY, rules: [{{from: [{{source: {{notPrincipals: ['*']}}}}]}}]}}"), 200, 1),
+        (format!("{{{to_back}, action: AUDIT, rules: [{{}}]}}"), 200, 1),
+        ("{selector: {matchLabels: {app: front}}, action: DENY, rules: [{}]}".to_owned(), 200, 1),
+    ] {
+        let mesh = format!("{MESH}{}", policy(&spec));
+        let scenario = format!("istio: latest\nmesh: [mesh.yaml, rule.yaml]\n{ONE}");
+        let report = Play::of(&scenario, &[("mesh.yaml", &mesh), ("rule.yaml", &applied)]).run();
+        let seen = seen(&report);
+        assert_eq!((seen[0].0, seen[0].1.as_str(), seen.len()), (status, "", 1), "{spec}: {seen:?}");
+        assert_eq!(arrived(&report, "back-v1") + arrived(&report, "back-v2"), arrived_at, "{spec}");
+    }
+}
+
+#[test]
 fn an_undefined_subset_has_the_flag_of_its_time() {
     for (version, flag) in [("1.1", "NR"), ("latest", "NC")] {
         let scenario = format!("istio: \"{version}\"\nmesh: [mesh.yaml, rule.yaml]\n{ONE}");
