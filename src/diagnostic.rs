@@ -314,6 +314,9 @@ codes! {
     WeightlessRule "MSH0671" "weightless-rule" Warning [] "All back ends of a rule have weight 0.";
     UnmetPort "MSH0672" "unmet-port" Warning [] "A match is for a port that none of the rule's hosts has.";
     EmptyAbort "MSH0673" "empty-abort" Warning [] "A fault aborts requests with no status, which does nothing.";
+    ShutTcpPort "MSH0674" "shut-tcp-port" Warning [] "Every rule that would allow connections to a TCP port needs HTTP, so the port is shut.";
+    IdentityInClear "MSH0675" "identity-in-clear" Warning [] "A rule asks for an identity where mutual TLS is off.";
+    UnknownAuthorizer "MSH0676" "unknown-authorizer" Warning [] "A policy's external authorizer cannot be asked, so what its rules match is denied.";
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use rustc_hash::FxHashSet;
 
 use super::input::Input;
 use super::{
-    annotations, conflicts, control_plane, destination_rules, destinations, envoy_filters, gateway_api, gateways, injection,
-    policies, reachability, services, suppression,
+    annotations, authorization, conflicts, control_plane, destination_rules, destinations, envoy_filters, gateway_api, gateways,
+    injection, policies, reachability, services, suppression,
 };
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::Mesh;
@@ -55,6 +55,9 @@ const ANALYZERS: &[Analyzer] = &[
     policies::methods,
     policies::port_exceptions,
     policies::principals,
+    authorization::shut_ports,
+    authorization::identities_in_clear,
+    authorization::unknown_authorizers,
     policies::access_log_providers,
     envoy_filters::check,
     control_plane::webhook_services,

@@ -13,6 +13,7 @@
 //! | `services` | Services and ServiceEntries |
 //! | `injection` | which pods are in the mesh |
 //! | `annotations` | Istio's annotations |
+//! | `authorization` | rules of authorization policies that lead nowhere |
 //! | `policies` | authorization, authentication, telemetry |
 //! | `envoy_filters` | patches of proxies |
 //! | `control_plane` | webhooks, istiod, versions of APIs |
@@ -26,6 +27,7 @@
 
 mod analyzers;
 mod annotations;
+mod authorization;
 mod conflicts;
 mod control_plane;
 mod destination_rules;
