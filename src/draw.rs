@@ -42,6 +42,8 @@ pub enum Purpose {
     BalanceStart = 11,
     /// A proxy's configuration propagation delay.
     Propagation = 12,
+    /// The order in which a proxy goes through the hosts of a cluster.
+    HostOrder = 13,
 }
 
 /// The source of all keys of one random stream.

@@ -216,6 +216,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             Event::ConfigArrives(arrival) => self.config_arrives(arrival),
             Event::Listed(number) => self.send_listed(number),
             Event::BodyComplete(call) => self.body_complete(call),
+            Event::Connected(connection) => self.connected(connection),
             Event::ConnectRefused(connection) => self.connect_refused(connection),
             Event::ConnectTimeout(connection) => self.connect_timeout(connection),
             Event::Down(place) => self.close_connections(place),

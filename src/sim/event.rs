@@ -75,6 +75,8 @@ events! {
     ConnectTimeout = 16;
     /// A server goes down.
     Down = 17;
+    /// An attempt to connect has succeeded.
+    Connected = 18;
 }
 
 #[cfg(test)]

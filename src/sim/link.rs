@@ -9,6 +9,7 @@ use super::frame::{Call, Seat};
 use super::outlier::{Sign, Watch};
 use super::pool::{Admission, Connection, ConnectionState, HostKey, Pool, PoolPlan};
 use super::queue::TimerId;
+use crate::draw::Purpose;
 use crate::record::{Observation, PlaceId, Recorder};
 use crate::time::{Duration, Instant};
 
@@ -108,9 +109,11 @@ impl<R: Recorder> Engine<'_, '_, R> {
             opened_at: self.queue.now(),
             timer: TimerId::NONE,
         });
-        // Connecting takes no time, but a refusal is only heard of after what goes on now.
+        // Connecting takes no time. Listed requests of one instant arrive together, though, before a
+        // connection can be there for the first of them; and a refusal is only heard of afterwards.
         match self.socket(host.place) {
-            Socket::Listens => self.connected(number),
+            Socket::Listens if self.plan.listed.is_empty() => self.connected(number),
+            Socket::Listens => self.queue.after(Duration::ZERO, Event::Connected(number)),
             Socket::Refuses => self.queue.after(Duration::ZERO, Event::ConnectRefused(number)),
             Socket::Ignores if plan.connect_timeout.is_zero() => {}
             Socket::Ignores => {
@@ -124,7 +127,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         self.not_connected(number, Broken::Refused);
     }
 
-    fn connected(&mut self, number: u32) {
+    pub(super) fn connected(&mut self, number: u32) {
         let connection = self.connections[number];
         let Some((plan, cluster)) = self.plan_of(&connection) else { return };
         self.connections[number].state = ConnectionState::Idle;
@@ -249,6 +252,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let here = target.localities.iter().find(|locality| locality.hosts.iter().any(|host| host.id == pod));
         let priority = here.map_or(0, |locality| locality.priority);
         let watch = &mut slot(&mut self.links, frame.pod, target.cluster).watch;
+        let (own_draw, cluster) = (self.own_draw, u64::from(target.cluster));
+        watch.shuffle(|| own_draw.child(u64::from(frame.pod)).nth(Purpose::HostOrder, cluster));
         watch.learn(&plan, pod, priority, sign, target.members.len(), self.queue.now());
     }
 }

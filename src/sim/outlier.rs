@@ -49,6 +49,8 @@ pub(super) struct Watch {
     known: Vec<u32>,
     /// What balancers were told, by priority.
     news: Vec<News>,
+    /// Decides which of several hosts returns first at one tick: proxies keep hosts in no order.
+    order: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +69,9 @@ struct News {
     told_at: Option<Instant>,
     due: Option<Instant>,
 }
+
+/// Spreads the bits of a number (the golden ratio, as in Fibonacci hashing).
+const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Envoy's default `update_merge_window`.
 const MERGE_WINDOW: Duration = Duration::from_secs(1);
@@ -110,6 +115,11 @@ impl OutlierPlan {
 }
 
 impl Watch {
+    /// Takes a random number for what is left to chance, once.
+    pub(super) fn shuffle(&mut self, draw: impl FnOnce() -> u64) {
+        self.order.get_or_insert_with(draw);
+    }
+
     /// Pods that balancers leave out now, in ascending order.
     pub(super) fn known_ejected(&mut self, now: Instant) -> &[u32] {
         self.catch_up(now);
@@ -119,11 +129,13 @@ impl Watch {
     /// Acts out what was due up to now, in the order in which it was due.
     fn catch_up(&mut self, now: Instant) {
         loop {
-            let returning = self.ejected.iter().enumerate().map(|(at, ejection)| (ejection.until, at)).min();
+            let turn = |pod: u32| (self.order.unwrap_or(0) ^ u64::from(pod)).wrapping_mul(ODD);
+            let ejected = self.ejected.iter().enumerate();
+            let returning = ejected.map(|(at, ejection)| (ejection.until, turn(ejection.pod), at)).min();
             let telling = self.news.iter().enumerate().filter_map(|(at, news)| Some((news.due?, at))).min();
-            match (returning.filter(|(at, _)| *at <= now), telling.filter(|(at, _)| *at <= now)) {
+            match (returning.filter(|(at, ..)| *at <= now), telling.filter(|(at, _)| *at <= now)) {
                 (None, None) => return,
-                (Some((at, index)), told) if told.is_none_or(|(due, _)| at <= due) => {
+                (Some((at, _, index)), told) if told.is_none_or(|(due, _)| at <= due) => {
                     let Ejection { pod, priority, .. } = self.ejected.remove(index);
                     if let Some(host) = self.hosts.iter_mut().find(|host| host.pod == pod) {
                         host.forget();
@@ -200,17 +212,17 @@ impl Watch {
 /// A row of errors that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Detector {
-    ServerErrors,
-    GatewayErrors,
-    LocalErrors,
+    Server,
+    Gateway,
+    Local,
 }
 
 impl HostWatch {
     fn count(&mut self, detector: Detector) -> &mut u32 {
         match detector {
-            Detector::ServerErrors => &mut self.server_errors,
-            Detector::GatewayErrors => &mut self.gateway_errors,
-            Detector::LocalErrors => &mut self.local_errors,
+            Detector::Server => &mut self.server_errors,
+            Detector::Gateway => &mut self.gateway_errors,
+            Detector::Local => &mut self.local_errors,
         }
     }
 
@@ -223,7 +235,7 @@ impl HostWatch {
             }
             (Sign::Broken | Sign::Late, true) => {
                 self.local_errors += 1;
-                return [(self.local_errors == plan.local_errors).then_some(Detector::LocalErrors), None];
+                return [(self.local_errors == plan.local_errors).then_some(Detector::Local), None];
             }
             (Sign::Connected, false) => return [None; 2],
             (Sign::Status(status), _) => status,
@@ -238,7 +250,7 @@ impl HostWatch {
         self.gateway_errors = if (502..=504).contains(&status) { self.gateway_errors + 1 } else { 0 };
         let gateway = self.gateway_errors > 0 && self.gateway_errors == plan.gateway_errors;
         let server = self.server_errors == plan.server_errors;
-        [gateway.then_some(Detector::GatewayErrors), server.then_some(Detector::ServerErrors)]
+        [gateway.then_some(Detector::Gateway), server.then_some(Detector::Server)]
     }
 
     fn forget(&mut self) {

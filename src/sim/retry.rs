@@ -91,12 +91,8 @@ impl RetryPlan {
             || (self.on.codes && self.codes.contains(&status))
     }
 
-    /// Whether an answer is retried, given its headers. One that says that the upstream is overloaded
-    /// never is.
+    /// Whether an answer is retried, given its headers.
     pub(super) fn on_answer(&self, status: u16, answer: &Action) -> bool {
-        if answer.header("x-envoy-overloaded").is_some() {
-            return false;
-        }
         if answer.header("x-envoy-ratelimited").is_some() {
             return self.on.limited_rates;
         }
