@@ -6,7 +6,7 @@ use super::call::{End, TIMED_OUT};
 use super::engine::Engine;
 use super::event::Event;
 use super::frame::{Call, CallState, Caller, Reception, Visit, VisitState};
-use super::hop::Reads;
+use super::hop::{Reads, Speaks};
 use super::outlier::Sign;
 use super::queue::TimerId;
 use super::retry::Failure;
@@ -240,7 +240,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// Whether a try that was answered is followed by another.
     fn is_retried_after(&mut self, call: u32, status: u16, action: u32) -> bool {
-        self.learn(call, Sign::Status(status));
+        self.learn(call, Sign::Status(self.status_as_judged(call, status, action)));
         self.end_retry(call);
         let retry = self.atlas.hops[self.calls[call].hop as usize].retry.as_ref();
         let is_retriable = retry.is_some_and(|retry| match self.plan.actions.get(action as usize) {
@@ -248,6 +248,13 @@ impl<R: Recorder> Engine<'_, '_, R> {
             None => retry.on_status(status),
         });
         self.is_retried(call, is_retriable)
+    }
+
+    /// The status that outlier detection sees: what gRPC says in its own header, if that was asked for.
+    fn status_as_judged(&self, call: u32, status: u16, action: u32) -> u16 {
+        let grpc = self.plan.actions.get(action as usize).and_then(Action::grpc_status);
+        let hop = &self.atlas.hops[self.calls[call].hop as usize];
+        grpc.filter(|_| hop.speaks == Speaks::Grpc).map_or(status, http_of_grpc)
     }
 
     /// An informational answer is passed on. From now on nothing is retried, and only the route's
@@ -370,6 +377,24 @@ impl<R: Recorder> Engine<'_, '_, R> {
             CallState::Over => self.calls.remove(call),
             CallState::Held | CallState::Trying | CallState::BackingOff | CallState::Streaming => self.begin_try(call),
         }
+    }
+}
+
+/// The HTTP status that stands for one of gRPC.
+const fn http_of_grpc(code: u32) -> u16 {
+    match code {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
     }
 }
 

@@ -96,8 +96,7 @@ impl RetryPlan {
         if answer.header("x-envoy-ratelimited").is_some() {
             return self.on.limited_rates;
         }
-        let grpc: Option<u32> = answer.header("grpc-status").and_then(|value| value.trim().parse().ok());
-        self.on_status(status) || grpc.is_some_and(|code| code < 32 && self.on.grpc & (1 << code) != 0)
+        self.on_status(status) || answer.grpc_status().is_some_and(|code| code < 32 && self.on.grpc & (1 << code) != 0)
     }
 
     /// Whether a try that came to nothing is retried. To a policy a timeout is a reset as well.

@@ -73,6 +73,12 @@ impl Action {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+
+    /// The value of `grpc-status`.
+    #[must_use]
+    pub fn grpc_status(&self) -> Option<u32> {
+        self.header("grpc-status")?.trim().parse().ok()
+    }
 }
 
 impl Sequence {
