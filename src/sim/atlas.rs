@@ -51,9 +51,6 @@ type Narrowed = (Box<[u32]>, u32);
 /// States of one target of which rings and tables are kept; older ones are worked out again.
 const LOOKUPS_MAX: usize = 32;
 
-/// Pods that are ejected, and the state of the endpoints that are left.
-type Narrowed = (Box<[u32]>, u32);
-
 /// Through which configuration a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Way {

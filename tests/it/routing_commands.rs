@@ -108,9 +108,10 @@ fn the_score_ends_with_its_totals_and_its_exit_code_says_whether_all_agree() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     meshsim(root, &["conformance", "tests/conformance", "--case", "weights/shares", "--only", "requests"]).code(0).stdout_eq(
         str![[r#"
-GROUP    REQUESTS  POLICIES  VERDICTS  FINDINGS
-weights       [..]         -         -         -
+GROUP    REQUESTS  POLICIES  VERDICTS  FINDINGS  TIMED
+weights       [..]         -         -         -      -
 conformance: [..] of [..] requests, 0 of 0 policies, 0 of 0 verdicts, 0 of 0 findings
+timed: 0 of 0 cases
 
 "#]],
     );
@@ -119,12 +120,13 @@ conformance: [..] of [..] requests, 0 of 0 policies, 0 of 0 verdicts, 0 of 0 fin
     fs::create_dir(directory.path().join("own")).expect("a directory can be made");
     fs::write(directory.path().join("own/one.yaml"), case).expect("a file can be written");
     meshsim(directory.path(), &["conformance", "."]).code(1).stdout_eq(str![[r#"
-GROUP  REQUESTS  POLICIES  VERDICTS  FINDINGS
-own         0/2         -         -         -
+GROUP  REQUESTS  POLICIES  VERDICTS  FINDINGS  TIMED
+own         0/2         -         -         -      -
 
 own/one a refused: expected true, got (absent)
 own/one b id: expected "b", got (absent)
 conformance: 0 of 2 requests, 0 of 0 policies, 0 of 0 verdicts, 0 of 0 findings
+timed: 0 of 0 cases
 
 "#]]);
     meshsim(directory.path(), &["conformance", "missing"]).code(2).stderr_eq(str![[r#"
