@@ -94,7 +94,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         if self.places[pod as usize].actor == NONE {
             return None;
         }
-        let is_taken = call == NONE || self.calls[call].seat != Seat::None;
+        let is_taken = call == NONE || matches!(self.calls[call].seat, Seat::Taken(_));
         Some(if is_taken || self.socket(pod) == Socket::Listens { Reception::Open } else { Reception::Refused })
     }
 

@@ -229,13 +229,21 @@ impl<R: Recorder> Engine<'_, '_, R> {
     /// An answer is there as a whole.
     fn try_answered(&mut self, call: u32, status: u16, labels: Labels, action: u32, reusable: bool) {
         let is_retried = self.is_retried_after(call, status, action);
-        self.stop_try(call, reusable);
+        // The body of an answer that nobody wants is not waited for: its connection is closed.
+        let cuts_off = is_retried && self.has_body(call, status, action);
+        self.stop_try(call, reusable && !cuts_off);
         if is_retried {
             self.back_off(call);
         } else {
             let overloaded = action != NONE && self.says_overloaded(action);
             self.finish(call, End { overloaded, ..End::answered(status, labels) });
         }
+    }
+
+    fn has_body(&self, call: u32, status: u16, action: u32) -> bool {
+        let is_head = self.atlas.hops[self.calls[call].hop as usize].speaks == Speaks::Head;
+        let action = self.plan.actions.get(action as usize);
+        !is_head && !matches!(status, 204 | 304) && action.is_some_and(|action| action.body_bytes > 0)
     }
 
     /// Whether a try that was answered is followed by another.

@@ -35,6 +35,8 @@ pub struct Action {
     pub status: u16,
     /// Headers of the answer, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// Length of the body of the answer.
+    pub body_bytes: u64,
     /// How it goes on.
     pub course: Course,
 }
@@ -63,7 +65,14 @@ pub enum Course {
 
 impl Default for Action {
     fn default() -> Self {
-        Action { delay: Duration::ZERO, informational: Vec::new(), status: 200, headers: Vec::new(), course: Course::Answers }
+        Action {
+            delay: Duration::ZERO,
+            informational: Vec::new(),
+            status: 200,
+            headers: Vec::new(),
+            body_bytes: 2,
+            course: Course::Answers,
+        }
     }
 }
 

@@ -211,6 +211,7 @@ fn action(value: &Json) -> Action {
         informational: list(&value["informational"]).iter().filter_map(number).collect(),
         status: number(&value["status"]).unwrap_or(200),
         headers: headers.map(|(name, value)| (name.to_ascii_lowercase(), text(value))).collect(),
+        body_bytes: value["body_bytes"].as_u64().unwrap_or(Action::default().body_bytes),
         course,
     }
 }
