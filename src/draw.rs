@@ -44,6 +44,8 @@ pub enum Purpose {
     Propagation = 12,
     /// The order in which a proxy goes through the hosts of a cluster.
     HostOrder = 13,
+    /// Identifiers of a request in logs and traces.
+    Identity = 14,
 }
 
 /// The source of all keys of one random stream.

@@ -69,6 +69,11 @@ impl Context {
         Ok(self.out.write_all(text.as_bytes())?)
     }
 
+    /// Writes a part of the result that is made while it is written.
+    pub(crate) fn print_as_it_comes(&mut self, tell: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Stop> {
+        Ok(tell(&mut self.out)?)
+    }
+
     /// Makes sure that everything printed has left.
     pub(crate) fn flush(&mut self) -> Result<(), Stop> {
         Ok(self.out.flush()?)

@@ -19,6 +19,7 @@ mod route;
 mod run;
 mod scenario_files;
 mod schema;
+mod telemetry;
 mod tls_check;
 mod url;
 mod watch;

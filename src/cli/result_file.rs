@@ -2,17 +2,22 @@
 //! moved.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::exit::Stop;
 
 /// Writes a file, and the folders it lies in.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
-    attempt(path, bytes).map_err(|error| Stop::Unusable(vec![format!("cannot write {}: {error}", path.display())]))
+    write_as_it_comes(path, |out| out.write_all(bytes))
 }
 
-fn attempt(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file whose text is made while it is written.
+pub(crate) fn write_as_it_comes(path: &Path, tell: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Stop> {
+    attempt(path, tell).map_err(|error| Stop::Unusable(vec![format!("cannot write {}: {error}", path.display())]))
+}
+
+fn attempt(path: &Path, tell: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::other("this is no name of a file"))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
@@ -20,7 +25,12 @@ fn attempt(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     // The process id keeps two runs at once from writing into one another's file.
     let beside = path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()));
-    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
+    let written = fs::File::create(&beside).and_then(|file| {
+        let mut out = io::BufWriter::new(file);
+        tell(&mut out)?;
+        out.flush()
+    });
+    written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         // What went wrong is told already; a leftover that cannot be removed either adds nothing.
         let _ = fs::remove_file(&beside);
     })

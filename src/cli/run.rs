@@ -6,6 +6,7 @@ use std::str::FromStr;
 use meshsim::diagnostic::{Code, Diagnostic, Severity};
 use meshsim::mesh::Profile;
 use meshsim::record::{self, RunReport};
+use meshsim::report::telemetry::Epoch;
 use meshsim::report::{self, Detail, Page};
 use meshsim::scenario::Scenario;
 use meshsim::sim::Plan;
@@ -17,6 +18,7 @@ use meshsim::time::{Duration, Instant};
 use super::context::{Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
 use super::scenario_files::{self, ScenarioFiles};
+use super::telemetry::{Form, Telemetry};
 use super::{result_file, watch};
 
 /// Findings about the mesh beyond this many are counted; `meshsim check` shows them all.
@@ -44,9 +46,14 @@ pub(crate) struct RunArgs {
     /// When the run ends, such as 90s, instead of what the scenario says
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     until: Option<Duration>,
-    /// Form of the result (text, json or none), and the file it goes to if not standard output; may be repeated
+    /// Form of the result, and the file it goes to if not standard output; may be repeated. text, json or none; what
+    /// the mesh would have written: access-log, access-log-json, metrics (Prometheus), openmetrics, otlp (a span in a
+    /// line), jaeger
     #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "text")]
     output: Vec<Output>,
+    /// Time at which the run's clock starts in logs and traces, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", default_value = "1970-01-01T00:00:00Z", value_parser = Epoch::parse)]
+    epoch: Epoch,
     /// Show everything in the text, not only what deserves attention
     #[arg(long)]
     full: bool,
@@ -102,19 +109,32 @@ enum Format {
     Text,
     Json,
     None,
+    Telemetry(Form),
 }
+
+/// The names of the forms that a result can have.
+const FORMATS: &[(&str, Format)] = &[
+    ("text", Format::Text),
+    ("json", Format::Json),
+    ("none", Format::None),
+    ("access-log", Format::Telemetry(Form::AccessLog)),
+    ("access-log-json", Format::Telemetry(Form::AccessLogJson)),
+    ("metrics", Format::Telemetry(Form::Metrics)),
+    ("openmetrics", Format::Telemetry(Form::OpenMetrics)),
+    ("otlp", Format::Telemetry(Form::Otlp)),
+    ("jaeger", Format::Telemetry(Form::Jaeger)),
+];
 
 impl FromStr for Output {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (format, file) = text.split_once('=').map_or((text, None), |(format, file)| (format, Some(file)));
-        let format = match format {
-            "text" => Format::Text,
-            "json" => Format::Json,
-            "none" => Format::None,
-            other => return Err(format!("`{other}` is no format; use text, json or none")),
+        let Some((_, format)) = FORMATS.iter().find(|(name, _)| *name == format) else {
+            let names: Vec<&str> = FORMATS.iter().map(|(name, _)| *name).collect();
+            return Err(format!("`{format}` is no format; use one of {}", names.join(", ")));
         };
+        let format = *format;
         if file.is_some_and(str::is_empty) {
             return Err("the name of the file is missing".to_owned());
         }
@@ -151,10 +171,16 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
 }
 
 fn one(args: &RunArgs, path: &Path, release: Option<&str>, cx: &mut Context) -> Outcome {
-    let Some(Acted { report, sources, is_cut_short }) = act(args, path, release, cx)? else {
+    let Some(Acted { report, sources, plan, is_cut_short }) = act(args, path, release, cx)? else {
         return Ok(Exit::Findings);
     };
     deliver(args, &report, &sources, cx)?;
+    for output in &args.output {
+        if let Format::Telemetry(form) = output.format {
+            let telemetry = Telemetry { plan: &plan, seed: report.seed, epoch: args.epoch };
+            telemetry.write(form, output.file.as_deref(), cx)?;
+        }
+    }
     charts(args, &report, cx)?;
     let failed = is_cut_short || report.interrupted || report.expectations.iter().any(|expectation| !expectation.met);
     Ok(if failed { Exit::Findings } else { Exit::Good })
@@ -179,7 +205,7 @@ fn two(args: &RunArgs, path: &Path, releases: [&str; 2], cx: &mut Context) -> Ou
     let [before, after] = reports.as_slice() else { return Ok(Exit::Findings) };
     hand_out(args, cx, |format, colour| match format {
         Format::Json => report::eras_json(before, after),
-        Format::Text | Format::None => report::eras(before, after, Style { colour, ..Style::PLAIN }),
+        _ => report::eras(before, after, Style { colour, ..Style::PLAIN }),
     })?;
     Ok(Exit::Good)
 }
@@ -188,6 +214,7 @@ fn two(args: &RunArgs, path: &Path, releases: [&str; 2], cx: &mut Context) -> Ou
 struct Acted {
     report: RunReport,
     sources: Sources,
+    plan: Plan,
     /// Whether the engine gave up.
     is_cut_short: bool,
 }
@@ -216,7 +243,7 @@ fn act(args: &RunArgs, path: &Path, release: Option<&str>, cx: &mut Context) -> 
         failure.explain = what.collect();
     }
     sources.relative_to(&folder);
-    Ok(Some(Acted { report, sources, is_cut_short }))
+    Ok(Some(Acted { report, sources, plan, is_cut_short }))
 }
 
 /// A scenario that can be run.
@@ -353,15 +380,13 @@ fn deliver(args: &RunArgs, report: &RunReport, sources: &Sources, cx: &mut Conte
     let detail = if args.full { Detail::Full } else { Detail::Compact };
     hand_out(args, cx, |format, colour| match format {
         Format::Json => report::run_json(report, sources),
-        Format::Text | Format::None => {
-            report::summary(report, &Page { sources, style: Style { colour, ..Style::PLAIN }, detail })
-        }
+        _ => report::summary(report, &Page { sources, style: Style { colour, ..Style::PLAIN }, detail }),
     })
 }
 
 /// Writes a result in every form that was asked for; `render` is told the form and whether to use colours.
 fn hand_out(args: &RunArgs, cx: &mut Context, render: impl Fn(Format, bool) -> String) -> Result<(), Stop> {
-    for output in args.output.iter().filter(|output| output.format != Format::None) {
+    for output in args.output.iter().filter(|output| matches!(output.format, Format::Text | Format::Json)) {
         let text = render(output.format, cx.color() && output.file.is_none());
         match &output.file {
             Some(file) => result_file::write(file, text.as_bytes())?,

@@ -23,6 +23,8 @@ pub struct Directory {
     pub hops: Vec<HopEntry>,
     /// Pods, then hosts outside of the mesh as they are met; known when a run has ended.
     pub places: Vec<String>,
+    /// The address of each place, without port: that of the pod, or the host's name.
+    pub addresses: Vec<String>,
 }
 
 /// One class of users of one client in one phase.
@@ -47,6 +49,10 @@ pub struct Reached {
     pub version: usize,
     /// Its label `version`; empty if it has none.
     pub label: String,
+    /// Its label `app`; empty if it has none.
+    pub app: String,
+    /// Its identity, as certificates carry it; empty for hosts outside of the mesh.
+    pub principal: String,
 }
 
 /// One proxy's way with one kind of request.
@@ -69,6 +75,46 @@ pub struct HopEntry {
     pub mirror_authority: String,
     /// The body of the answer, where the route answers by itself.
     pub direct_body: String,
+    /// What a proxy writes down of it.
+    pub sent: Sent,
+}
+
+/// What a proxy writes down of requests that take one way, besides what becomes of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sent {
+    /// The workload whose proxy sends, `name.namespace`; empty if the caller has no proxy.
+    pub proxy: String,
+    /// Whether that proxy is a gateway.
+    pub gateway: bool,
+    /// Whether the proxy reads requests; else it forwards bytes.
+    pub http: bool,
+    /// Method.
+    pub method: String,
+    /// Host and port as they were sent.
+    pub authority: String,
+    /// Path and query before any rewrite.
+    pub path: String,
+    /// Header `user-agent`; empty if there is none.
+    pub user_agent: String,
+    /// The port that was dialled.
+    pub port: u16,
+    /// The address that was dialled, without port; empty if it is not known.
+    pub dialled: String,
+    /// Name of the route; empty if none matched.
+    pub route: String,
+    /// Destinations in the order of the route.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// One destination of a way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Name of the cluster, such as `outbound|9080|v1|reviews.default.svc.cluster.local`.
+    pub cluster: String,
+    /// The port that its endpoints listen on; 0 if it has none.
+    pub port: u16,
+    /// Whether the proxies at both ends speak mutual TLS.
+    pub mutual_tls: bool,
 }
 
 impl Directory {

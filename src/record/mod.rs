@@ -6,6 +6,7 @@
 
 mod cells;
 mod directory;
+mod exchange;
 mod expectations;
 mod failure;
 mod histogram;
@@ -16,7 +17,8 @@ mod tally;
 mod waterfall;
 mod windows;
 
-pub use directory::{Directory, Group, HopEntry, Reached};
+pub use directory::{Directory, Group, HopEntry, Reached, Sent, Upstream};
+pub use exchange::{Exchange, Journal, Reporter};
 pub use expectations::evaluate;
 pub use histogram::Distribution;
 pub use observation::{

@@ -231,6 +231,8 @@ pub enum Observation {
         source: PartyId,
         /// Its way through the proxy.
         hop: HopId,
+        /// The pod whose proxy it is.
+        place: PlaceId,
         /// Whether it is a mirror's copy.
         mirror: bool,
     },
@@ -313,6 +315,8 @@ pub enum Observation {
         request: RequestId,
         /// Where; nowhere if the log will name none.
         place: PlaceId,
+        /// The destination, by position in the route; mirrors are counted from 32 768.
+        leg: u16,
     },
     /// A server has taken a connection of a pool.
     Connected {

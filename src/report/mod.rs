@@ -17,6 +17,7 @@ mod plan;
 mod proxy_config;
 mod route;
 mod summary;
+pub mod telemetry;
 mod tls_check;
 
 pub use conformance::{conformance, conformance_json};

@@ -156,10 +156,18 @@ impl<'p> Atlas<'p> {
         self.outside.keys().map(String::as_str)
     }
 
-    /// Writes the names of all places into the directory.
+    /// Writes the names and addresses of all places into the directory.
     pub(super) fn name_places(&mut self) {
         let pods = self.plan.population.pods.iter().map(|pod| pod.name.clone());
         self.directory.places = pods.chain(self.outside.keys().cloned()).collect();
+        let mut addresses: Vec<String> = vec![String::new(); self.plan.population.pods.len()];
+        for stage in &self.plan.population.stages {
+            for (pod, number) in stage.mesh.pods.iter().zip(&stage.pods) {
+                addresses[*number as usize].clone_from(&pod.ip);
+            }
+        }
+        addresses.extend(self.outside.keys().cloned());
+        self.directory.addresses = addresses;
     }
 
     /// How many pods and hosts outside there are.

@@ -145,6 +145,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             visit: new.visit,
             source: new.source,
             hop: id,
+            place: PlaceId(new.pod),
             mirror: false,
         });
         self.fault(call);
@@ -270,7 +271,10 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     /// The endpoint that the log names for a call.
     pub(super) fn picked(&mut self, call: u32, place: PlaceId) {
-        self.detail(|engine| Observation::Picked { call: CallId(call), request: engine.calls[call].request, place });
+        self.detail(|engine| {
+            let Call { request, leg, .. } = engine.calls[call];
+            Observation::Picked { call: CallId(call), request, place, leg }
+        });
     }
 
     /// Copies go out once the request is complete and its first try has been accepted, as calls of
@@ -320,6 +324,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
                 visit: VisitId::NONE,
                 source: original.source,
                 hop,
+                place: PlaceId(original.pod),
                 mirror: true,
             });
             self.calls[copy].member = endpoint;

@@ -6,7 +6,7 @@ use indexmap::IndexSet;
 
 use super::actor::{BehaviourPlan, Whereabouts};
 use super::not_modelled;
-use super::population::Population;
+use super::population::{Population, WorkloadPlan};
 use super::slab::NONE;
 use super::sources::{self, ListedPlan, SourcePlan};
 use crate::diagnostic::{Code, Diagnostic};
@@ -199,7 +199,9 @@ fn directory(population: &Population, scenario: &Scenario, labels: &IndexSet<Str
             directory.versions.push(shown.clone());
             directory.versions.len() - 1
         });
-        directory.workloads.push(Reached { name: workload.name.clone(), version, label: workload.version.clone() });
+        let (app, principal) = identity(population, workload);
+        let label = workload.version.clone();
+        directory.workloads.push(Reached { name: workload.name.clone(), version, label, app, principal });
     }
     let mut hosts: Vec<String> =
         population.stages.iter().flat_map(|stage| &stage.mesh.services).map(|service| service.host.clone()).collect();
@@ -207,6 +209,16 @@ fn directory(population: &Population, scenario: &Scenario, labels: &IndexSet<Str
     hosts.dedup();
     directory.services = hosts;
     directory
+}
+
+/// The label `app` of a workload, and the identity in its certificate.
+fn identity(population: &Population, plan: &WorkloadPlan) -> (String, String) {
+    let workloads = population.stages.iter().flat_map(|stage| &stage.mesh.workloads);
+    let Some(workload) = workloads.into_iter().find(|w| w.name == plan.short && w.namespace == plan.namespace) else {
+        return Default::default();
+    };
+    let app = workload.labels.iter().find(|(key, _)| key == "app").map(|(_, app)| app.clone()).unwrap_or_default();
+    (app, format!("spiffe://cluster.local/ns/{}/sa/{}", workload.namespace, workload.service_account))
 }
 
 /// The words on answers, in the order in which the applications first name them.

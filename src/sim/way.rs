@@ -7,10 +7,10 @@ use super::queue::Queue;
 use super::retry::RetryPlan;
 use super::shape::Shape;
 use crate::balance::RequestHash;
-use crate::mesh::cluster::UpstreamTls;
+use crate::mesh::cluster::{TlsMode, UpstreamTls};
 use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
-use crate::mesh::{Origin, Profile, Proxy, ProxyId};
-use crate::record::{CalledId, FlagSet, HopEntry, HopId};
+use crate::mesh::{Origin, Profile, Proxy, ProxyId, ProxyKind};
+use crate::record::{CalledId, FlagSet, HopEntry, HopId, Sent, Upstream};
 use crate::routing::{
     Conn, CorsRole, Course, Decision, Flag, HttpConn, Received, Request, Scheme, Selection, TcpConn, Verdict, listen,
 };
@@ -27,6 +27,10 @@ struct Draft {
     mirror_authority: String,
     /// The body of the answer that the route gives itself.
     direct_body: String,
+    /// Name of the route.
+    route: String,
+    /// Destinations, as a proxy writes them down.
+    upstreams: Vec<Upstream>,
     origin: Origin,
 }
 
@@ -93,7 +97,8 @@ impl Atlas<'_> {
         }
         let subsets: Vec<String> = tcp.legs.iter().map(|(cluster, _)| subset_of(&cluster.name)).collect();
         let origin = tcp.chain.map(|chain| chain.origin).unwrap_or_default();
-        Draft { origin, ..Draft::forwarding(Reads::Tcp, legs) }.with_subsets(subsets)
+        let upstreams = tcp.legs.iter().map(|(cluster, _)| place.upstream(cluster)).collect();
+        Draft { origin, upstreams, ..Draft::forwarding(Reads::Tcp, legs) }.with_subsets(subsets)
     }
 
     fn as_http(&mut self, place: &Place<'_>, http: &HttpConn<'_>, queue: &mut Queue) -> Draft {
@@ -121,6 +126,7 @@ impl Atlas<'_> {
             RouteAction::Forward(forward) => self.forwarded(place, &received, selection, forward, queue),
         };
         draft.origin = route.origin;
+        draft.route.clone_from(&route.name);
         draft.hop.speaks = match () {
             () if received.is_grpc() => Speaks::Grpc,
             () if received.is_head() => Speaks::Head,
@@ -154,6 +160,7 @@ impl Atlas<'_> {
         }
         let subsets: Vec<String> = forward.legs.all().iter().map(|leg| subset_of(&leg.cluster.name)).collect();
         let mut draft = Draft::forwarding(Reads::Http, legs).with_subsets(subsets);
+        draft.upstreams = forward.legs.all().iter().map(|leg| place.upstream(&leg.cluster)).collect();
         draft.hop.timeout = (!forward.timeout.is_zero()).then(|| queue.lane(forward.timeout));
         draft.hop.retry = forward.retries.as_ref().map(|policy| {
             let ends_first = |per_try: &crate::time::Duration| forward.timeout.is_zero() || *per_try < forward.timeout;
@@ -212,7 +219,42 @@ impl Atlas<'_> {
         };
         let configured = self.plan.population.stages[stage as usize].at;
         let (mirror_authority, direct_body) = (draft.mirror_authority.clone(), draft.direct_body.clone());
-        HopEntry { service, planned, expected, origin: draft.origin.span, configured, explain, mirror_authority, direct_body }
+        HopEntry {
+            service,
+            planned,
+            expected,
+            origin: draft.origin.span,
+            configured,
+            explain,
+            mirror_authority,
+            direct_body,
+            sent: self.sent(stage, way, shape, draft),
+        }
+    }
+
+    /// What a proxy writes down of a way.
+    fn sent(&self, stage: u32, way: Way, shape: u32, draft: &Draft) -> Sent {
+        let mesh = &self.plan.population.stages[stage as usize].mesh;
+        let Shape { port, request, .. } = self.shapes.get(shape);
+        let mut sent = Sent {
+            http: draft.hop.reads == Reads::Http,
+            method: request.method.clone(),
+            authority: request.authority.clone(),
+            path: request.path.clone(),
+            user_agent: request.header("user-agent").unwrap_or_default().to_owned(),
+            port: *port,
+            route: draft.route.clone(),
+            upstreams: draft.upstreams.clone(),
+            ..Sent::default()
+        };
+        if let Way::Proxy(id) = way {
+            let proxy = &mesh.proxies[id.index()];
+            let host = crate::routing::without_port(&request.authority);
+            sent.proxy.clone_from(&proxy.spec.name);
+            sent.gateway = proxy.spec.kind == ProxyKind::Gateway;
+            sent.dialled = crate::routing::resolve(proxy, host).unwrap_or_default().to_owned();
+        }
+        sent
     }
 
     /// The service that is dialled, and the shares of versions: expected, and as written.
@@ -264,6 +306,17 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    fn upstream(&self, cluster: &ClusterRef) -> Upstream {
+        let known = cluster.id.map(|id| &self.proxy.clusters[id.index()]);
+        let endpoint = known.and_then(|known| known.endpoints().next());
+        let mutual_tls = known.is_some_and(|known| match &known.tls {
+            UpstreamTls::Plaintext => false,
+            UpstreamTls::Always { mode, .. } => *mode == TlsMode::IstioMutual,
+            UpstreamTls::Auto { .. } => endpoint.is_some_and(|endpoint| endpoint.mutual_tls),
+        });
+        Upstream { cluster: cluster.name.clone(), port: endpoint.map_or(0, |endpoint| endpoint.port), mutual_tls }
+    }
+
     /// An answer by the proxy itself.
     fn local(&self, status: u16, course: Course, selection: Option<Selection>) -> Draft {
         let selection = selection.unwrap_or(Selection {
@@ -310,6 +363,8 @@ impl Draft {
             subsets: Vec::new(),
             mirror_authority: String::new(),
             direct_body: String::new(),
+            route: String::new(),
+            upstreams: Vec::new(),
             origin: Origin::default(),
         }
     }

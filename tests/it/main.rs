@@ -20,4 +20,5 @@ mod scenario_input;
 mod scenario_options;
 mod stage_play;
 mod support;
+mod telemetry;
 mod tutorial;
