@@ -216,11 +216,14 @@ fn server((name, value): (&String, &Json)) -> CaseServer {
 fn caller((name, value): (&String, &Json)) -> CaseCaller {
     let domain = value["trust_domain"].as_str().unwrap_or(TRUST_DOMAIN);
     let part = |key: &str| value[key].as_str().unwrap_or("default");
-    let identity = format!("spiffe://{domain}/ns/{}/sa/{}", part("namespace"), part("service_account"));
+    let identity = match value["identity"].as_str() {
+        Some(identity) => identity.to_owned(),
+        None => format!("spiffe://{domain}/ns/{}/sa/{}", part("namespace"), part("service_account")),
+    };
     CaseCaller {
         name: name.clone(),
+        trusted: identity.starts_with(&format!("spiffe://{TRUST_DOMAIN}/")),
         identity: (value["kind"] == "mtls").then_some(identity),
-        trusted: domain == TRUST_DOMAIN,
         address: address(&value["ip"]),
     }
 }

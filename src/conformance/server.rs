@@ -55,6 +55,8 @@ fn record(proxy: &Proxy, asked: &CaseRequest, served: &Served<'_>) -> Json {
             }
             record
         }
+        // A handshake that fails is in no access log.
+        (ServerEnd::UntrustedCaller, None) => return json!({"refused": "reset"}),
         (_, None) => json!({"refused": "reset"}),
     };
     record["flags"] = json!(answer.flags.to_string());

@@ -1,6 +1,8 @@
 //! The server side of each proxy: ports that Services or a Sidecar declare, transport and
 //! authorization (Istio: `buildInboundListeners`).
 
+use rustc_hash::FxHashMap;
+
 use super::authorization::AuthorizationPolicies;
 use super::context::selects;
 use super::model::Model;
@@ -16,12 +18,21 @@ use crate::resource::networking::Sidecar;
 pub(in crate::mesh) struct InboundBuilder<'a> {
     model: &'a Model<'a>,
     policies: AuthorizationPolicies<'a>,
+    /// Services that select workloads, oldest first.
+    services: FxHashMap<&'a str, Vec<ServiceId>>,
 }
 
 impl<'a> InboundBuilder<'a> {
     /// Indexes the policies.
     pub(in crate::mesh) fn new(model: &'a Model<'a>) -> Self {
-        InboundBuilder { model, policies: AuthorizationPolicies::new(&model.cx, &model.registry.services) }
+        let mut services: FxHashMap<&str, Vec<ServiceId>> = FxHashMap::default();
+        for id in model.registry.by_age() {
+            let service = model.registry.service(*id);
+            if !service.selector.is_empty() {
+                services.entry(&service.namespace).or_default().push(*id);
+            }
+        }
+        InboundBuilder { model, policies: AuthorizationPolicies::new(&model.cx, &model.registry.services), services }
     }
 
     /// The server side of a proxy.
@@ -42,7 +53,10 @@ impl<'a> InboundBuilder<'a> {
     fn ports(&self, view: &ProxyView<'a>, workload: Option<WorkloadId>) -> Vec<InboundPort> {
         let declared = match view.scope.sidecar.filter(|sidecar| !sidecar.spec.ingress.is_empty()) {
             Some(sidecar) => self.declared_by_sidecar(sidecar.id, sidecar.spec),
-            None => self.model.registry.by_age().iter().flat_map(|id| self.declared_by_service(*id, view, workload)).collect(),
+            None => {
+                let services = self.services.get(view.spec.namespace.as_str());
+                services.into_iter().flatten().flat_map(|id| self.declared_by_service(*id, view, workload)).collect()
+            }
         };
         let mut ports: Vec<InboundPort> = Vec::with_capacity(declared.len());
         for port in declared {
@@ -69,10 +83,7 @@ impl<'a> InboundBuilder<'a> {
 
     fn declared_by_service(&self, id: ServiceId, view: &ProxyView<'a>, workload: Option<WorkloadId>) -> Vec<InboundPort> {
         let service = self.model.registry.service(id);
-        let is_own = service.namespace == view.spec.namespace
-            && !service.selector.is_empty()
-            && selects(&service.selector, &view.spec.labels);
-        if !is_own {
+        if !selects(&service.selector, &view.spec.labels) {
             return Vec::new();
         }
         let named = |name: &str| {
