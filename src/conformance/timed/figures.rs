@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::super::difference::Difference;
 use super::judgement::{Judge, RUNS, is_credible};
@@ -257,8 +257,7 @@ fn tallies(
 /// Compares figures by key; a key that is missing on either side counts as zero. The key `host/*` is
 /// the sum over all endpoints of a host.
 pub(super) fn by_key(judge: Judge, field: &str, expected: &Json, ours: &[&ByEndpoint]) -> Option<Difference> {
-    let nothing = Map::new();
-    let wanted = expected.as_object().unwrap_or(&nothing);
+    let Some(wanted) = expected.as_object() else { return Some(Difference::new(field, Some(expected), None)) };
     let is_summed = |key: &str| {
         wanted.keys().find(|wanted| wanted.strip_suffix('*').is_some_and(|host| !host.is_empty() && key.starts_with(host)))
     };
@@ -293,7 +292,7 @@ fn shares(judge: Judge, expected: &Json, ours: &[&[Seen]]) -> Option<Difference>
             counts
         })
         .collect();
-    let wanted = expected.as_array()?;
+    let Some(wanted) = expected.as_array() else { return Some(Difference::new("shares", Some(expected), None)) };
     let longest = sorted.iter().map(Vec::len).max().unwrap_or(0).max(wanted.len());
     (0..longest).find_map(|rank| {
         let range = wanted.get(rank).cloned().unwrap_or_else(|| json!([0, 0]));
@@ -304,7 +303,8 @@ fn shares(judge: Judge, expected: &Json, ours: &[&[Seen]]) -> Option<Difference>
 
 /// Compares durations by outcome, over all requests.
 fn durations(judge: Judge, expected: &Json, ours: &[&[Seen]]) -> Option<Difference> {
-    expected.as_object()?.iter().find_map(|(outcome, range)| {
+    let Some(wanted) = expected.as_object() else { return Some(Difference::new("duration_ms", Some(expected), None)) };
+    wanted.iter().find_map(|(outcome, range)| {
         let all = ours.iter().copied().flatten().filter(|seen| seen.outcome() == *outcome);
         let all: Vec<f64> = all.map(|seen| seen.took as f64).collect();
         let drawn = RUNS * (all.len() as f64 / ours.len().max(1) as f64).max(1.0);
@@ -326,7 +326,7 @@ fn cycle_of(run: &[Seen], length: usize) -> Vec<&str> {
 
 /// Compares whether some requests met the same endpoint.
 pub(super) fn same_endpoint(expected: &Json, ours: &[Run]) -> Option<Difference> {
-    let ids: Vec<&str> = expected["requests"].as_array()?.iter().filter_map(Json::as_str).collect();
+    let ids: Vec<&str> = expected["requests"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let is_same = |run: &Run| {
         let places: BTreeSet<Option<&str>> =
             ids.iter().filter_map(|id| run.requests.get(*id)).flatten().map(|seen| seen.endpoints().last().copied()).collect();
@@ -409,6 +409,8 @@ mod tests {
             (json!({"cycle": ["a", "c"]}), Some("cycle")),
             (json!({"distinct_endpoints": [1, 1]}), Some("distinct_endpoints")),
             (json!({"attempts_total": 4}), None),
+            (json!({"counts": 5}), Some("counts")),
+            (json!({"attempts_total": "many"}), Some("attempts_total")),
         ] {
             assert_eq!(field(repeated(JUDGE, &expected, &ours, 2)).as_deref(), wrong, "{expected}");
         }

@@ -30,13 +30,15 @@ pub(super) fn is_credible(probability: f64, times: f64) -> bool {
 
 impl Judge {
     /// Compares a figure of which `drawn` values were measured: the range in which they lay, or the
-    /// only value.
+    /// only value. What was not measured agrees with anything.
     pub(super) fn range(&self, field: &str, expected: &Json, ours: &[f64], drawn: f64, slack: f64) -> Option<Difference> {
-        let (least, most) = ends(expected)?;
-        let differs = || Some(Difference::new(field, Some(expected), Some(&shown(ours))));
-        if ours.is_empty() {
-            return Some(Difference::new(field, Some(expected), None));
+        if expected.is_null() {
+            return None;
         }
+        let Some((least, most)) = ends(expected).filter(|_| !ours.is_empty()) else {
+            return Some(Difference::new(field, Some(expected), None));
+        };
+        let differs = || Some(Difference::new(field, Some(expected), Some(&shown(ours))));
         let inside = ours.iter().filter(|value| (least - slack..=most + slack).contains(*value)).count();
         if !is_credible(inside as f64 / ours.len() as f64, drawn) {
             return differs();

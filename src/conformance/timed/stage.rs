@@ -31,6 +31,9 @@ pub(super) struct Endpoint {
 /// Connections that break off in the middle of an answer do so this long after its headers.
 const BREAKS_AFTER: Duration = Duration::from_millis(30);
 
+/// More repetitions of a request than this are a slip of the pen, and would fill the memory.
+const REPEAT_MAX: u64 = 100_000;
+
 /// Makes a plan of a case.
 pub(super) fn stage(case: &Case, objects: &Objects, mesh: Mesh) -> Staged {
     let endpoints = endpoints(case, objects, &mesh);
@@ -55,7 +58,7 @@ fn requests(case: &Case) -> Vec<ListedRequest> {
     let mut all = Vec::new();
     for (asked, written) in case.requests.iter().zip(list(&case.whole["requests"])) {
         let (first, every) = (millis(&written["at_ms"]), millis(&written["every_ms"]));
-        for nth in 0..written["repeat"].as_u64().unwrap_or(1) {
+        for nth in 0..written["repeat"].as_u64().unwrap_or(1).min(REPEAT_MAX) {
             all.push(ListedRequest {
                 at: Instant::ZERO + first.unwrap_or_default() + every.unwrap_or_default().times(nth),
                 from: asked.from.clone(),
