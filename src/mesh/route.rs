@@ -365,8 +365,8 @@ pub enum PathRewrite {
     },
 }
 
-/// A redirect (Envoy: `RedirectAction`).
-#[derive(Debug, Clone, PartialEq)]
+/// A redirect (Envoy: `RedirectAction`); the default one leads to where the request already is.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Redirect {
     /// Status.
     pub status: u16,

@@ -79,7 +79,7 @@ impl Selection {
         let mut decision = Decision { selection: self, leg: None, delay: None, course: Course::NoRoute, stream: chances.stream };
         decision.course = match self.verdict {
             Verdict::Malformed(bad) => Course::Malformed(bad),
-            Verdict::NoHost | Verdict::NoRoute { .. } => Course::NoRoute,
+            Verdict::NoHost | Verdict::NoProto { .. } | Verdict::NoRoute { .. } => Course::NoRoute,
             Verdict::RequireTls { .. } => Course::RequireTls,
             Verdict::Route { .. } => decision.on_route(proxy, chances),
         };

@@ -132,7 +132,7 @@ fn explain_routes<'m>(proxy: &'m crate::mesh::Proxy, http: HttpConn<'m>, receive
     let looked_at = match selection.verdict {
         Verdict::Route { route, .. } => route as usize + 1,
         Verdict::NoRoute { .. } => routes.len(),
-        Verdict::Malformed(_) | Verdict::NoHost | Verdict::RequireTls { .. } => 0,
+        Verdict::Malformed(_) | Verdict::NoHost | Verdict::NoProto { .. } | Verdict::RequireTls { .. } => 0,
     };
     HttpExplanation {
         selection,

@@ -6,11 +6,12 @@
 //! read in two moduli, so destination and mirrors are enumerated together.
 
 use super::connection::{Conn, listen};
-use super::decision::Decision;
+use super::decision::{Course, Decision};
 use super::flag::Flags;
 use super::forwarded::{Forwarded, forwarded};
+use super::path::BadPath;
 use super::received::Received;
-use super::reply::{Answering, Reply, malformed};
+use super::reply::{Answering, Reply};
 use super::request::{Chances, Dial, Request};
 use super::selection::{Selection, Verdict, select_received};
 use crate::mesh::route::{Fault, Forward, PerMillion};
@@ -105,27 +106,22 @@ pub fn stub_answer() -> Reply {
 pub fn outcomes(mesh: &Mesh, proxy: ProxyId, dial: &Dial, request: &Request) -> Vec<(Outcome, Probability)> {
     let configured = &mesh.proxies[proxy.index()];
     let Conn::Http(http) = listen(configured, dial, &request.authority) else { return Vec::new() };
-    let received = match Received::new(configured.spec.kind, request) {
-        Ok(received) => received,
-        Err(why) => {
-            let selection = Selection { table: http.table, verdict: Verdict::Malformed(why), cors: Default::default() };
-            let decision = selection.draw(configured, Chances { stream: 0, delay: 0, abort: 0 });
-            let outcome = Outcome {
-                delay: None,
-                flags: decision.flags(&mesh.profile),
-                details: decision.details(),
-                cluster: None,
-                upstream: None,
-                reply: malformed(why),
-                mirrored: Vec::new(),
-            };
-            return vec![(outcome, Probability::ONE)];
-        }
+    let (received, malformed) = match Received::new(configured.spec.kind, request) {
+        Ok(received) => (received, None),
+        Err(why) => (Received::as_sent(configured.spec.kind, request), Some(why)),
     };
-    let selection = select_received(configured, http.table, &received);
+    let selection = match malformed {
+        Some(why) if !finds_a_route_all_the_same(request, why) => {
+            Selection { table: http.table, verdict: Verdict::Malformed(why), cors: Default::default() }
+        }
+        _ => select_received(configured, http.table, &received),
+    };
     let mut distinct: Vec<(Outcome, Probability)> = Vec::new();
     for (chances, probability) in possible_chances(configured, selection) {
-        let decision = selection.draw(configured, chances).checked(configured);
+        let mut decision = selection.draw(configured, chances).checked(configured);
+        if let Some(why) = malformed {
+            decision = Decision { delay: None, course: Course::Malformed(why), ..decision };
+        }
         let outcome = play(mesh, proxy, &received, &decision);
         match distinct.iter_mut().find(|(known, _)| *known == outcome) {
             Some((_, sum)) => *sum = *sum + probability,
@@ -133,6 +129,13 @@ pub fn outcomes(mesh: &Mesh, proxy: ProxyId, dial: &Dial, request: &Request) -> 
         }
     }
     distinct
+}
+
+/// Before a request that is refused is answered, its route is looked up, so that the route can change
+/// the answer. None is found as long as the proxy has not said how the request reached it, which happens
+/// later; but the client may say so itself.
+fn finds_a_route_all_the_same(request: &Request, why: BadPath) -> bool {
+    why == BadPath::NotNormalisable && request.lines("x-forwarded-proto").any(|line| !line.is_empty())
 }
 
 /// The outcome of one decision.

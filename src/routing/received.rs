@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::matching::join;
 use super::path::{BadPath, normalise, split_query};
 use super::request::{Request, Scheme};
 use crate::mesh::ProxyKind;
@@ -29,24 +30,26 @@ impl<'r> Received<'r> {
     /// # Errors
     /// The request is answered 400 before any route is looked at.
     pub fn new(kind: ProxyKind, request: &'r Request) -> Result<Self, BadPath> {
+        let received = Received::as_sent(kind, request);
+        Ok(Received { path: normalise(split_target(request).1)?, ..received })
+    }
+
+    /// A request whose path nobody has normalised.
+    #[must_use]
+    pub fn as_sent(kind: ProxyKind, request: &'r Request) -> Self {
         let (authority, target) = split_target(request);
         let connection = match request.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
         };
-        let claimed = request.header("x-forwarded-proto").filter(|_| kind == ProxyKind::Sidecar);
-        let scheme = match claimed {
+        let claimed = claimed_proto(request).filter(|_| kind == ProxyKind::Sidecar);
+        let scheme = match claimed.as_deref() {
             Some(proto) if proto.eq_ignore_ascii_case("https") => "https",
             Some(proto) if proto.eq_ignore_ascii_case("http") => "http",
             _ => connection,
         };
-        Ok(Received {
-            request,
-            path: normalise(target)?,
-            authority,
-            scheme,
-            forwarded_proto: claimed.map_or(Cow::Borrowed(connection), Cow::Borrowed),
-        })
+        let forwarded_proto = claimed.unwrap_or(Cow::Borrowed(connection));
+        Received { request, path: Cow::Borrowed(target), authority, scheme, forwarded_proto }
     }
 
     /// The path without its query.
@@ -86,6 +89,16 @@ impl<'r> Received<'r> {
     pub fn is_head(&self) -> bool {
         self.request.method == "HEAD"
     }
+}
+
+/// What the client says about how it reached the proxy; several lines are one.
+fn claimed_proto(request: &Request) -> Option<Cow<'_, str>> {
+    let mut lines = request.lines("x-forwarded-proto");
+    let first = lines.next()?;
+    Some(lines.fold(Cow::Borrowed(first), |mut joined, line| {
+        join(joined.to_mut(), line);
+        joined
+    }))
 }
 
 /// Authority and path: an absolute request target names both.

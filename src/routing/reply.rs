@@ -1,14 +1,17 @@
 //! Answers: those that the proxy makes itself, and what it does to those of upstreams (Envoy:
 //! `Http::Utility::prepareLocalReply`, `RouteEntryImplBase::finalizeResponseHeaders`).
 
+use std::cell::OnceCell;
+
 use super::cors::answer_headers;
 use super::decision::{Course, Decision};
+use super::forwarded::{Forwarded, forwarded};
 use super::headers::{Facts, Headers, Message, command};
 use super::path::BadPath;
 use super::received::Received;
 use super::redirect::{has_location, location, tls_location};
 use crate::mesh::cluster::Balancer;
-use crate::mesh::route::{AbortStatus, Action, HashPolicy, HeaderOps, Route};
+use crate::mesh::route::{AbortStatus, Action, HashPolicy, HeaderOps, Redirect, Route};
 use crate::mesh::{Profile, Proxy};
 
 /// An answer as the client gets it. Headers that say when and by whom (`date`, `server`) are left
@@ -36,7 +39,8 @@ pub struct Answering<'a> {
     pub decision: &'a Decision,
 }
 
-/// The answer to a request that is refused before routing.
+/// The answer to a request that is refused before routing. To something that is no request, the
+/// connection's codec gives it, whatever the headers.
 #[must_use]
 pub(super) fn malformed(why: BadPath) -> Reply {
     match why {
@@ -86,7 +90,8 @@ impl Answering<'_> {
     pub fn own_reply(&self) -> Option<Reply> {
         Some(match self.decision.course {
             Course::Forward(_) => return None,
-            Course::Malformed(why) => malformed(why),
+            Course::Malformed(why @ BadPath::NotATarget) => malformed(why),
+            Course::Malformed(BadPath::NotNormalisable) => self.local(400, b"", None),
             Course::NoRoute => self.local(404, b"", None),
             Course::NoCluster(status) => self.local(status, b"", None),
             Course::NoEndpoint(_) => self.local(503, b"no healthy upstream", None),
@@ -97,6 +102,11 @@ impl Answering<'_> {
             Course::Redirect | Course::Direct => match self.route().map(|route| (&route.action, &route.matcher)) {
                 Some((Action::Redirect(redirect), matcher)) => {
                     self.redirect(redirect.status, location(redirect, matcher, self.received))
+                }
+                // Where the status is one of redirects, the request is sent to where it already is.
+                Some((Action::Direct(direct), matcher)) if has_location(direct.status) => {
+                    let location = location(&Redirect::default(), matcher, self.received);
+                    self.local_with(located(location), direct.status, &direct.body, None)
                 }
                 Some((Action::Direct(direct), _)) => self.local(direct.status, &direct.body, None),
                 Some((Action::Forward(_), _)) | None => return None,
@@ -114,15 +124,16 @@ impl Answering<'_> {
 
     fn local_with(&self, headers: Headers, status: u16, body: &[u8], grpc_status: Option<u8>) -> Reply {
         let mut reply = Reply { status, headers, body: body.to_vec() };
+        // Nobody has noted a status yet.
         self.apply_route(&mut reply, "0");
         reply = in_the_clients_terms(self.received, reply, grpc_status);
         self.add_cors(&mut reply);
-        self.without_body_for_head(reply)
+        self.without_forbidden_body(reply)
     }
 
     fn redirect(&self, status: u16, location: String) -> Reply {
-        let headers = if has_location(status) { vec![("location".to_owned(), location)] } else { Vec::new() };
-        self.local_with(Headers(headers), status, b"", None)
+        let headers = if has_location(status) { located(location) } else { Headers::default() };
+        self.local_with(headers, status, b"", None)
     }
 
     /// An answered preflight: the route's header operations do not apply.
@@ -139,11 +150,12 @@ impl Answering<'_> {
         self.set_hash_cookies(&mut upstream);
         self.apply_route(&mut upstream, &status);
         self.add_cors(&mut upstream);
-        self.without_body_for_head(upstream)
+        self.without_forbidden_body(upstream)
     }
 
-    fn without_body_for_head(&self, mut reply: Reply) -> Reply {
-        if self.received.is_head() {
+    /// Answers to HEAD have no body, nor have those of some statuses.
+    fn without_forbidden_body(&self, mut reply: Reply) -> Reply {
+        if self.received.is_head() || matches!(reply.status, 100..200 | 204 | 304) {
             reply.body.clear();
         }
         reply
@@ -153,13 +165,14 @@ impl Answering<'_> {
         self.decision.selection.route(self.proxy)
     }
 
-    /// The destination's operations come first, then the route's.
-    fn apply_route(&self, reply: &mut Reply, status: &str) {
+    /// The destination's operations come first, then the route's. `noted` is the status that the proxy
+    /// has noted of the request so far.
+    fn apply_route(&self, reply: &mut Reply, noted: &str) {
         let Some(route) = self.route() else { return };
         let leg = self.decision.leg(self.proxy);
         // A cluster that does not exist has no name to give.
         let cluster = leg.filter(|leg| leg.cluster.id.is_some()).map_or("", |leg| leg.cluster.name.as_str());
-        let facts = ReplyFacts { answering: self, route, cluster, status };
+        let facts = ReplyFacts { answering: self, route, cluster, status: reply.status, noted, sent: OnceCell::new() };
         let mut apply = |ops: &HeaderOps| reply.headers.apply(Message::Answer, ops, &facts);
         if let Some(leg) = leg {
             apply(&leg.response_headers);
@@ -167,9 +180,10 @@ impl Answering<'_> {
         apply(&route.response_headers);
     }
 
-    /// The fault filter stands before the CORS filter: an aborted request never reaches the latter.
+    /// The fault filter stands before the CORS filter: an aborted request never reaches the latter, and
+    /// one that is refused before routing reaches none.
     fn add_cors(&self, reply: &mut Reply) {
-        if matches!(self.decision.course, Course::Abort(_)) {
+        if matches!(self.decision.course, Course::Abort(_) | Course::Malformed(_)) {
             return;
         }
         let Some(policy) = self.route().and_then(|route| route.cors.as_ref()) else { return };
@@ -194,6 +208,10 @@ impl Answering<'_> {
             }
         }
     }
+}
+
+fn located(location: String) -> Headers {
+    Headers(vec![("location".to_owned(), location)])
 }
 
 const ABORTED: &[u8] = b"fault filter abort";
@@ -243,12 +261,33 @@ struct ReplyFacts<'a> {
     answering: &'a Answering<'a>,
     route: &'a Route,
     cluster: &'a str,
-    status: &'a str,
+    status: u16,
+    noted: &'a str,
+    /// The request as the upstream saw it; worked out when it is asked for.
+    sent: OnceCell<Option<Forwarded>>,
+}
+
+impl ReplyFacts<'_> {
+    /// A request that was forwarded stays as it left, its headers and its path included.
+    fn sent(&self) -> Option<&Forwarded> {
+        let Answering { proxy, received, decision, .. } = self.answering;
+        let is_sent = matches!(decision.course, Course::Forward(_));
+        self.sent.get_or_init(|| is_sent.then(|| forwarded(proxy, received, decision)).flatten()).as_ref()
+    }
 }
 
 impl Facts for ReplyFacts<'_> {
     fn request_header(&self, name: &str, _: &Headers) -> Option<String> {
         let received = self.answering.received;
+        if let Some(sent) = self.sent() {
+            return match name {
+                ":path" => Some(sent.path.clone()),
+                ":authority" | "host" => Some(sent.authority.clone()),
+                ":method" => Some(sent.method.clone()),
+                ":scheme" => Some(received.scheme.to_owned()),
+                name => sent.headers.first(name).map(str::to_owned),
+            };
+        }
         match name {
             ":path" => Some(received.path.to_string()),
             ":authority" | "host" => Some(received.authority.to_owned()),
@@ -259,13 +298,13 @@ impl Facts for ReplyFacts<'_> {
     }
 
     fn response_header(&self, name: &str, current: &Headers) -> Option<String> {
-        if name == ":status" { Some(self.status.to_owned()) } else { current.first(name).map(str::to_owned) }
+        if name == ":status" { Some(self.status.to_string()) } else { current.first(name).map(str::to_owned) }
     }
 
     fn command(&self, name: &str) -> Option<String> {
         let decision = self.answering.decision;
         match name {
-            "RESPONSE_CODE" => Some(self.status.to_owned()),
+            "RESPONSE_CODE" => Some(self.noted.to_owned()),
             "RESPONSE_FLAGS" => Some(decision.flags(self.answering.profile).to_string()),
             "RESPONSE_CODE_DETAILS" => Some(decision.details().to_owned()),
             name => command(name, self.route, self.cluster),

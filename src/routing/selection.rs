@@ -22,6 +22,12 @@ pub enum Verdict {
         /// The virtual host.
         host: u32,
     },
+    /// The client says that it does not know how it reached the proxy (an empty `x-forwarded-proto`,
+    /// which a sidecar believes): no route is looked at, and the answer is 404.
+    NoProto {
+        /// The virtual host.
+        host: u32,
+    },
     /// A virtual host without a matching route: 404.
     NoRoute {
         /// The virtual host.
@@ -74,6 +80,9 @@ fn search(table: &RouteTable, received: &Received<'_>) -> Verdict {
     let Some(found) = find_host(table, received.authority) else { return Verdict::NoHost };
     let virtual_host = &table.virtual_hosts[found.index];
     let host = index(found.index);
+    if received.forwarded_proto.is_empty() {
+        return Verdict::NoProto { host };
+    }
     if virtual_host.require_tls && received.scheme != "https" {
         return Verdict::RequireTls { host };
     }
@@ -93,7 +102,10 @@ impl Selection {
     pub fn virtual_host<'m>(&self, proxy: &'m Proxy) -> Option<&'m VirtualHost> {
         let host = match self.verdict {
             Verdict::Malformed(_) | Verdict::NoHost => return None,
-            Verdict::RequireTls { host } | Verdict::NoRoute { host } | Verdict::Route { host, .. } => host,
+            Verdict::NoProto { host }
+            | Verdict::RequireTls { host }
+            | Verdict::NoRoute { host }
+            | Verdict::Route { host, .. } => host,
         };
         proxy.route_tables[self.table.index()].virtual_hosts.get(host as usize)
     }

@@ -112,7 +112,9 @@ impl Atlas<'_> {
         let selection = crate::routing::select_received(place.proxy, http.table, &received);
         let route = match selection.verdict {
             Verdict::Malformed(bad) => return place.local(400, Course::Malformed(bad), None),
-            Verdict::NoHost | Verdict::NoRoute { .. } => return place.local(404, Course::NoRoute, None),
+            Verdict::NoHost | Verdict::NoProto { .. } | Verdict::NoRoute { .. } => {
+                return place.local(404, Course::NoRoute, None);
+            }
             Verdict::RequireTls { .. } => return place.local(301, Course::RequireTls, None),
             Verdict::Route { .. } => selection.route(place.proxy),
         };

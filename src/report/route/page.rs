@@ -411,6 +411,7 @@ fn action(http: &HttpExplanation<'_>, question: &RouteQuestion<'_>) -> Option<Ac
     match http.selection.verdict {
         Verdict::Malformed(_) => None,
         Verdict::NoHost => Some(respond(404, "", "no virtual host has this host")),
+        Verdict::NoProto { .. } => Some(respond(404, "", "no route is looked at for a request with an empty x-forwarded-proto")),
         Verdict::NoRoute { .. } => Some(respond(404, "", "no route of the virtual host matches")),
         Verdict::RequireTls { .. } => {
             Some(ActionView::Redirect { status: 301, location: format!("https://{}{}", received.authority, received.path) })
