@@ -174,7 +174,16 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
     let subset = request.subset.map_or("", |(_, subset)| subset_name(subset));
 
     let all: Vec<&RegistryEndpoint> = model.endpoints.of_port(&model.registry, service, &port.name).collect();
-    let discovery = discovery(service, request.kind, &of_rule, &policy);
+    // Of the cluster's own blocks, an entry for the port does not count here.
+    let own = match request.subset {
+        Some((_, subset)) => subset.traffic_policy.as_ref(),
+        None => rule.and_then(|r| Some(r.traffic_policy?.value)),
+    };
+    let own_passthrough = settings::is_passthrough(own.and_then(|policy| policy.load_balancer.as_ref()));
+    let discovery = match request.subset {
+        Some(_) if own_passthrough => Discovery::OriginalDst,
+        _ => discovery(service, request.kind, &of_rule, &policy),
+    };
     let sni = format!("outbound_.{number}_.{subset}_.{}", service.host);
     let facts = Facts {
         service,
@@ -184,11 +193,6 @@ fn build<'a>(model: &'a Model<'a>, request: &Request<'_, 'a>) -> Built<'a> {
         selects_clients: rule.is_some_and(|rule| rule.selector.is_some()),
         is_sidecar: request.kind == ProxyKind::Sidecar,
         endpoints: &all,
-    };
-    let own_passthrough = match request.subset {
-        Some((_, subset)) => settings::is_passthrough(subset.traffic_policy.as_ref().and_then(|p| p.load_balancer.as_ref())),
-        // An entry for the port does not count here.
-        None => settings::is_passthrough(rule.and_then(|r| r.traffic_policy?.value.load_balancer.as_ref())),
     };
     let is_dnat = request.mode == Mode::SniDnat;
     let tls = match request.mode {

@@ -369,27 +369,19 @@ fn destinations(vs: &VirtualService, namespace: &str) -> Vec<(String, Vec<u16>)>
             None => found.push((host.value.clone(), vec![port])),
         }
     };
-    let fits = |source: &Option<crate::source::Spanned<String>>| {
-        source.as_ref().is_none_or(|ns| ns.value.is_empty() || ns.value == namespace)
-    };
     for rule in vs.http.iter().map(|rule| &rule.spec) {
-        if !rule.matches.is_empty() && !rule.matches.iter().any(|m| fits(&m.source_namespace)) {
+        // Blocks that name no namespace do not count once another block names one.
+        let mut named =
+            rule.matches.iter().filter_map(|m| m.source_namespace.as_ref()).filter(|ns| !ns.value.is_empty()).peekable();
+        if named.peek().is_some() && !named.any(|ns| ns.value == namespace) {
             continue;
         }
         rule.route.iter().filter_map(|r| r.destination.as_ref()).for_each(&mut add);
         rule.mirror.iter().for_each(&mut add);
         rule.mirrors.iter().filter_map(|m| m.destination.as_ref()).for_each(&mut add);
     }
-    for rule in &vs.tls {
-        if rule.matches.is_empty() || rule.matches.iter().any(|m| fits(&m.source_namespace)) {
-            rule.route.iter().filter_map(|r| r.destination.as_ref()).for_each(&mut add);
-        }
-    }
-    for rule in &vs.tcp {
-        if rule.matches.is_empty() || rule.matches.iter().any(|m| fits(&m.source_namespace)) {
-            rule.route.iter().filter_map(|r| r.destination.as_ref()).for_each(&mut add);
-        }
-    }
+    vs.tls.iter().flat_map(|rule| &rule.route).filter_map(|r| r.destination.as_ref()).for_each(&mut add);
+    vs.tcp.iter().flat_map(|rule| &rule.route).filter_map(|r| r.destination.as_ref()).for_each(&mut add);
     found
 }
 

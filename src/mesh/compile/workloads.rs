@@ -213,8 +213,14 @@ fn pod(item: &Item<'_, PodObject>) -> PodDraft {
 
 fn from_entry(item: &Item<'_, WorkloadEntry>) -> Draft {
     let (object, spec) = (item.object, item.spec);
-    let own = labels(&spec.labels);
-    let labels = if own.is_empty() { labels(&object.meta.labels) } else { own };
+    // The object's own labels come before those that it writes out.
+    let mut labels = labels(&object.meta.labels);
+    for (key, value) in self::labels(&spec.labels) {
+        if labels.iter().all(|(known, _)| *known != key) {
+            labels.push((key, value));
+        }
+    }
+    labels.sort();
     let account = text(spec.service_account.as_ref());
     let mutual_tls = match labels.iter().find(|(key, _)| key == TLS_MODE) {
         Some((_, mode)) => mode == "istio",
