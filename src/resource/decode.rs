@@ -110,7 +110,12 @@ impl Decoder {
         }
         match kinds::recognise(api_version, kind) {
             Recognised::Known(row) => self.object(node, document, row, api_version),
-            Recognised::NotModelled => self.not_modelled(node, kind),
+            Recognised::NotModelled => {
+                self.not_modelled(node, kind);
+                let mut cx = Cx::new(&mut self.diagnostics);
+                cx.object = Some(reference(node, kind, &self.default_namespace));
+                schema::check(kind, kinds::group(api_version), node, &mut cx);
+            }
             Recognised::Foreign if is_istio_ingress(node, kind) => self.not_modelled(node, kind),
             Recognised::Foreign => match operator_mesh_config(node, kind, &mut self.diagnostics) {
                 Some(config) => self.objects.mesh_config = Some(config),
@@ -196,21 +201,12 @@ impl Decoder {
     /// Reports something about an object that is not read, at one of its keys.
     fn about(&mut self, finding: Diagnostic, node: &Node, kind: &str, key: &str) {
         let span = node.get(key).map_or(node.span, |value| value.span);
-        let object = self.reference(node, kind);
+        let object = reference(node, kind, &self.default_namespace);
         self.diagnostics.push(finding.at(span).about(object));
     }
 
-    fn reference(&self, node: &Node, kind: &str) -> ObjectRef {
-        let meta = |key: &str| node.get("metadata").and_then(|meta| meta.get(key)).and_then(Node::text);
-        ObjectRef {
-            kind: kind.to_owned(),
-            namespace: meta("namespace").unwrap_or(&self.default_namespace).to_owned(),
-            name: meta("name").unwrap_or_default().to_owned(),
-        }
-    }
-
     fn not_modelled(&mut self, node: &Node, kind: &str) {
-        let finding = Diagnostic::new(Code::NotModelled, format!("{} is not modelled", self.reference(node, kind)))
+        let finding = Diagnostic::new(Code::NotModelled, format!("{} is not modelled", reference(node, kind, &self.default_namespace)))
             .effect("the mesh is simulated as if the object were not there");
         self.about(finding, node, kind, "kind");
     }
@@ -253,6 +249,15 @@ impl Decoder {
     }
 }
 
+fn reference(node: &Node, kind: &str, default_namespace: &str) -> ObjectRef {
+    let meta = |key: &str| node.get("metadata").and_then(|meta| meta.get(key)).and_then(Node::text);
+    ObjectRef {
+        kind: kind.to_owned(),
+        namespace: meta("namespace").unwrap_or(default_namespace).to_owned(),
+        name: meta("name").unwrap_or_default().to_owned(),
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Word<'a> {
     Text(&'a str),
@@ -285,24 +290,47 @@ fn object(
         nameless(node, row, &meta, &mut cx);
         return None;
     };
-    if let Some(spec) = node.get("spec") {
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
-        schema::check(row.kind, group, spec, &mut cx);
-    }
-    let empty = Node { span: node.span, value: Value::Null };
-    let body: Body = match row.place {
-        Place::Document => (row.decode)(node, &mut cx)?,
-        Place::Spec => {
-            for (key, _) in node.entries().unwrap_or_default() {
-                if !SPEC_OBJECT_KEYS.contains(&key.value.as_str()) {
-                    cx.unknown_field(key, SPEC_OBJECT_KEYS);
-                }
-            }
-            cx.field("spec", |cx| (row.decode)(node.get("spec").unwrap_or(&empty), cx))?
-        }
-    };
+    let body = body(node, row, kinds::group(api_version), &mut cx)?;
     let status = node.get("status").filter(|_| kinds::group(api_version) == GATEWAY_API).cloned();
     Some(Object { api_version: api_version.to_owned(), name: name.to_owned(), namespace, meta, body, status, span: node.span })
+}
+
+/// The content of an object. Where the schema of its kind is known, that says what is wrong with
+/// types and fields; decoding adds values that nothing can be made of, and fields that this program
+/// does not read.
+fn body(node: &Node, row: &KindRow, group: &str, cx: &mut Cx<'_>) -> Option<Body> {
+    if row.place == Place::Spec {
+        for (key, _) in node.entries().unwrap_or_default() {
+            if !SPEC_OBJECT_KEYS.contains(&key.value.as_str()) {
+                cx.unknown_field(key, SPEC_OBJECT_KEYS);
+            }
+        }
+    }
+    let before = cx.diagnostics.len();
+    cx.schema_is_known = schema::check(row.kind, group, node, cx);
+    let by_schema = cx.diagnostics.len();
+    let empty = Node { span: node.span, value: Value::Null };
+    let body = match row.place {
+        Place::Document => (row.decode)(node, cx),
+        Place::Spec => cx.field("spec", |cx| (row.decode)(node.get("spec").unwrap_or(&empty), cx)),
+    };
+    if cx.schema_is_known {
+        let decoding = cx.diagnostics.split_off(by_schema);
+        let said: Vec<Option<Span>> = cx.diagnostics[before..].iter().map(place).collect();
+        // What the schema takes for any string, and no duration can be read from, is refused later.
+        let reviewed = group.ends_with(".istio.io");
+        cx.diagnostics.extend(decoding.into_iter().filter_map(|finding| match finding.code {
+            Code::WrongType | Code::MissingField => None,
+            Code::NotModelled | Code::InvalidValue if said.contains(&place(&finding)) => None,
+            Code::InvalidValue if reviewed => Some(Diagnostic { code: Code::RejectedObject, ..finding }),
+            _ => Some(finding),
+        }));
+    }
+    body
+}
+
+fn place(finding: &Diagnostic) -> Option<Span> {
+    finding.primary.as_ref().map(|label| label.span)
 }
 
 /// The group whose objects' status says what is wrong with them.

@@ -5,7 +5,7 @@ use super::meta::LabelSelector;
 use super::scalar::OptionalBool;
 use crate::source::Spanned;
 use crate::time::Duration;
-use crate::yaml::{Map, Node};
+use crate::yaml::Map;
 
 type Text = Option<Spanned<String>>;
 type Number = Option<Spanned<i64>>;
@@ -427,7 +427,7 @@ crate::record! {
         /// Locality.
         pub locality_lb_setting: Option<LocalityLbSetting> = "localityLbSetting",
         /// Zone-aware routing.
-        pub zone_aware_lb_setting: Option<Node> = "zoneAwareLbSetting",
+        pub zone_aware_lb_setting: Option<ZoneAwareLbSetting> = "zoneAwareLbSetting",
         /// Deprecated slow start.
         pub warmup_duration_secs: Time = "warmupDurationSecs",
         /// Slow start.
@@ -504,6 +504,18 @@ crate::record! {
         pub failover_priority: Vec<Spanned<String>> = "failoverPriority",
         /// Whether it is on.
         pub enabled: OptionalBool = "enabled",
+    }
+
+    /// Zone-aware routing.
+    pub struct ZoneAwareLbSetting {
+        /// Whether it is on.
+        pub enabled: OptionalBool = "enabled",
+        /// Explicit failover between regions.
+        pub failover: Vec<LocalityFailover> = "failover",
+        /// Ordered labels for priorities.
+        pub failover_priority: Vec<Spanned<String>> = "failoverPriority",
+        /// Fewest endpoints for zones to matter.
+        pub min_cluster_size: Number = "minClusterSize",
     }
 
     /// Distribution of one origin.
@@ -715,7 +727,7 @@ crate::record! {
         /// Secret with the CA.
         pub ca_cert_credential_name: Text = "caCertCredentialName",
         /// Several certificates.
-        pub tls_certificates: Vec<Node> = "tlsCertificates",
+        pub tls_certificates: Vec<TlsCertificate> = "tlsCertificates",
         /// Accepted client names.
         pub subject_alt_names: Vec<Spanned<String>> = "subjectAltNames",
         /// Accepted client certificates.
@@ -728,6 +740,18 @@ crate::record! {
         pub max_protocol_version: Text = "maxProtocolVersion",
         /// Cipher suites.
         pub cipher_suites: Vec<Spanned<String>> = "cipherSuites",
+        /// Whether the client's certificate is not verified.
+        pub insecure_skip_verify: OptionalBool = "insecureSkipVerify",
+    }
+
+    /// One of several certificates of a server.
+    pub struct TlsCertificate {
+        /// Certificate file.
+        pub server_certificate: Text = "serverCertificate",
+        /// Key file.
+        pub private_key: Text = "privateKey",
+        /// CA file.
+        pub ca_certificates: Text = "caCertificates",
     }
 
     /// `ServiceEntry.spec`.

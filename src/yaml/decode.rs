@@ -21,6 +21,9 @@ pub struct Cx<'a> {
     pub diagnostics: &'a mut Vec<Diagnostic>,
     /// The object being read, if known.
     pub object: Option<ObjectRef>,
+    /// Whether a schema says which fields there are. A field that a record does not have is then one
+    /// that this program does not read, or the schema has complained already.
+    pub schema_is_known: bool,
     path: Vec<Step>,
 }
 
@@ -33,7 +36,7 @@ enum Step {
 impl<'a> Cx<'a> {
     /// At the root of a document.
     pub fn new(diagnostics: &'a mut Vec<Diagnostic>) -> Self {
-        Cx { diagnostics, object: None, path: Vec::new() }
+        Cx { diagnostics, object: None, schema_is_known: false, path: Vec::new() }
     }
 
     /// Reads below a field.
@@ -110,6 +113,9 @@ impl<'a> Cx<'a> {
 
     /// Reports a key that the record does not have, with the nearest one that it has.
     pub fn unknown_field(&mut self, key: &Spanned<String>, known: &[&str]) {
+        if self.schema_is_known {
+            return self.not_modelled(key);
+        }
         let path = self.field(&key.value, |cx| cx.path());
         let mut diagnostic = Diagnostic::new(Code::UnknownField, format!("unknown field `{path}`")).at(key.span);
         if let Some(near) = nearest(&key.value, known.iter().copied()) {
@@ -274,7 +280,9 @@ impl Decode for String {
         if node.as_str().is_none() {
             cx.wrong_type(node, "a string");
         }
-        node.text().map(str::to_owned)
+        // An empty item of a list is an empty string to istiod, once the schema has complained.
+        let empty = (cx.schema_is_known && node.is_null()).then(String::new);
+        node.text().map(str::to_owned).or(empty)
     }
 
     fn schema(_: &mut Json<String, JsonValue>) -> JsonValue {
@@ -300,9 +308,15 @@ macro_rules! decode_integer {
     ($($type:ty),*) => {$(
         impl Decode for $type {
             fn decode(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-                let Value::Int(value, _) = node.value else {
-                    cx.wrong_type(node, "a whole number");
-                    return None;
+                let value = match &node.value {
+                    Value::Int(value, _) => *value,
+                    // A schema says what it thinks of these; they are numbers all the same.
+                    Value::Float(value, _) if cx.schema_is_known && value.fract() == 0.0 => *value as i64,
+                    Value::Str(text) if cx.schema_is_known && text.parse::<i64>().is_ok() => text.parse().unwrap_or_default(),
+                    _ => {
+                        cx.wrong_type(node, "a whole number");
+                        return None;
+                    }
                 };
                 let fitting = <$type>::try_from(value).ok();
                 if fitting.is_none() {

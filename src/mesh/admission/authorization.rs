@@ -4,7 +4,7 @@ use super::names;
 use super::policies::targets;
 use super::review::Review;
 use crate::resource::security::{AuthorizationPolicy, AuthorizationRule, AuthorizationSource, Condition, Operation};
-use crate::source::{Span, Spanned};
+use crate::source::Spanned;
 use crate::yaml::Node;
 
 type Texts = [Spanned<String>];
@@ -73,9 +73,8 @@ fn sources(source: &AuthorizationSource) -> [(&'static str, &Texts); 14] {
     ]
 }
 
-/// Fields of a source that an external authorizer cannot be asked about.
-const NOT_FOR_CUSTOM: &[&str] =
-    &["principals", "notPrincipals", "requestPrincipals", "notRequestPrincipals", "namespaces", "notNamespaces"];
+/// Fields of a source that an external authorizer can be asked about; the others cannot.
+const FOR_CUSTOM: &[&str] = &["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"];
 
 fn check_source(source: &AuthorizationSource, action: &str, review: &mut Review<'_>) {
     let fields = sources(source);
@@ -84,7 +83,7 @@ fn check_source(source: &AuthorizationSource, action: &str, review: &mut Review<
     }
     for (name, list) in fields {
         not_empty(list, review);
-        if action == "CUSTOM" && NOT_FOR_CUSTOM.contains(&name) && !list.is_empty() {
+        if action == "CUSTOM" && !FOR_CUSTOM.contains(&name) && !list.is_empty() {
             review.reject(list[0].span, format!("`{name}` is not supported with CUSTOM"));
         }
         if name.to_ascii_lowercase().ends_with("ipblocks") {
@@ -93,10 +92,13 @@ fn check_source(source: &AuthorizationSource, action: &str, review: &mut Review<
         if name.to_ascii_lowercase().ends_with("serviceaccounts") {
             service_accounts(list, review);
         }
+        if name.to_ascii_lowercase().ends_with("trustdomains") {
+            trust_domains(list, review);
+        }
     }
-    let beside = |accounts: &Texts, others: [&Texts; 2]| !accounts.is_empty() && others.iter().any(|o| !o.is_empty());
-    if beside(&source.service_accounts, [&source.principals, &source.namespaces])
-        || beside(&source.not_service_accounts, [&source.not_principals, &source.not_namespaces])
+    let any = |lists: [&Texts; 4]| lists.iter().any(|list| !list.is_empty());
+    if any([&source.service_accounts, &source.not_service_accounts, &[], &[]])
+        && any([&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces])
     {
         review.reject(source.span, "service accounts cannot stand beside principals or namespaces in one source");
     }
@@ -114,10 +116,40 @@ fn networks(list: &Texts, review: &mut Review<'_>) {
     }
 }
 
+/// Trust domains, which may be prefixes or suffixes.
+fn trust_domains(list: &Texts, review: &mut Review<'_>) {
+    for domain in list {
+        one_wildcard(domain, review);
+        review.require(!domain.contains('/'), domain.span, format!("`{}` is more than a trust domain", domain.value));
+    }
+}
+
+/// `*` stands at most once, at the beginning or the end.
+fn one_wildcard(value: &Spanned<String>, review: &mut Review<'_>) {
+    let fits = match value.matches('*').count() {
+        0 => true,
+        1 => value.starts_with('*') || value.ends_with('*'),
+        _ => false,
+    };
+    review.require(fits, value.span, format!("the wildcard of `{}` must be one, at the beginning or the end", value.value));
+}
+
+/// The most service accounts of one list.
+const SERVICE_ACCOUNTS_MAX: usize = 16;
+
+/// The longest service account, namespace included.
+const SERVICE_ACCOUNT_MAX: usize = 320;
+
 fn service_accounts(list: &Texts, review: &mut Review<'_>) {
+    if let Some(first) = list.first().filter(|_| list.len() > SERVICE_ACCOUNTS_MAX) {
+        review.reject(first.span, format!("at most {SERVICE_ACCOUNTS_MAX} service accounts are possible"));
+    }
     for account in list {
         let parts: Vec<&str> = account.split('/').collect();
-        let valid = matches!(parts.len(), 1 | 2) && !account.contains('*') && parts.iter().all(|p| !p.is_empty());
+        let valid = matches!(parts.len(), 1 | 2)
+            && !account.contains('*')
+            && parts.iter().all(|p| !p.is_empty())
+            && account.len() <= SERVICE_ACCOUNT_MAX;
         review.require(valid, account.span, format!("`{}` is not `name` or `namespace/name`", account.value));
     }
 }
@@ -153,23 +185,28 @@ fn is_port(text: &str) -> bool {
     text.parse::<u32>().is_ok_and(|port| port <= 65535)
 }
 
-/// Why a path with `{*}` or `{**}` is no template; `None` for plain paths and good templates.
+/// Why a path is no template; `None` for plain paths and good templates. A brace belongs to a
+/// template anywhere.
 fn wrong_path_template(path: &str) -> Option<String> {
-    if !path.contains("{*}") && !path.contains("{**}") {
-        return None;
-    }
+    let template = path.contains("{*}") || path.contains("{**}");
     let mut rest_seen = false;
-    for segment in path.split('/').skip(1) {
+    for segment in path.trim_matches('/').split('/') {
         match segment {
-            "{**}" if rest_seen => return Some("`{**}` stands at most once in a path".to_owned()),
-            "{*}" if rest_seen => return Some("`{**}` is the last wildcard of a path".to_owned()),
+            "{*}" | "{**}" if rest_seen => return Some("`{**}` is the last wildcard of a path".to_owned()),
             "{**}" => rest_seen = true,
             "{*}" => {}
-            text if text.contains(['*', '{', '}']) => return Some(format!("`{text}` mixes text and wildcard in one segment")),
+            text if text.contains(['{', '}']) => return Some(format!("`{text}` mixes text and wildcard in one segment")),
+            text if template && !is_literal(text) => {
+                return Some(format!("`{text}` is no segment of a path template"));
+            }
             _ => {}
         }
     }
-    (!path.starts_with('/')).then(|| "a path template begins with `/`".to_owned())
+    None
+}
+
+fn is_literal(segment: &str) -> bool {
+    !segment.is_empty() && segment.chars().all(|c| c.is_ascii_alphanumeric() || "-._~%!$&'()+,;:@=".contains(c))
 }
 
 /// Keys of conditions, and what their values are.
@@ -182,9 +219,14 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
         review.reject(condition.span, "a condition needs `values` or `notValues`");
     }
     let values = || condition.values.iter().chain(&condition.not_values);
-    let bracketed =
-        |prefix: &str| key.strip_prefix(prefix).is_some_and(|k| k.starts_with('[') && k.ends_with(']') && k.len() > 2);
+    for value in values().filter(|value| value.is_empty()) {
+        review.reject(value.span, "a value may not be empty");
+    }
+    let bracketed = || key.find('[').is_some_and(|open| open > 0 && key.ends_with(']') && open + 2 < key.len());
     match key.value.as_str() {
+        word if MAPS.iter().any(|map| word.starts_with(map)) => {
+            review.require(bracketed(), key.span, format!("`{word}` needs a name in brackets"));
+        }
         "source.ip" | "remote.ip" | "destination.ip" => {
             networks(&condition.values, review);
             networks(&condition.not_values, review);
@@ -198,41 +240,42 @@ fn check_condition(condition: &Condition, action: &str, review: &mut Review<'_>)
             service_accounts(&condition.values, review);
             service_accounts(&condition.not_values, review);
         }
+        "source.trustDomain" => values().for_each(|value| one_wildcard(value, review)),
         "source.namespace"
         | "source.principal"
-        | "source.trustDomain"
         | "request.auth.principal"
         | "request.auth.audiences"
         | "request.auth.presenter"
         | "connection.sni" => {}
-        _ if bracketed("request.headers") || bracketed("request.auth.claims") => {}
-        word if word.starts_with("experimental.envoy.filters.") => {}
         word => review.reject(key.span, format!("`{word}` is not the key of a condition")),
     }
-    let about_identity = matches!(key.value.as_str(), "source.namespace" | "source.principal") || key.starts_with("request.auth");
+    let about_identity =
+        matches!(key.value.as_str(), "source.namespace" | "source.principal" | "source.serviceAccount" | "source.trustDomain")
+            || key.starts_with("request.auth.");
     if action == "CUSTOM" && about_identity {
         review.reject(key.span, format!("`{}` is not supported with CUSTOM", key.value));
     }
 }
 
+/// Attributes with a name in brackets.
+const MAPS: &[&str] = &["request.headers", "request.auth.claims", "experimental.envoy.filters."];
+
 /// On a TCP port a DENY rule keeps only what TCP has, so a rule made of HTTP attributes alone denies
-/// everything there.
+/// everything there. istiod looks at operations, and at sources where there are none.
 fn warn_about_tcp(rule: &AuthorizationRule, review: &mut Review<'_>) {
-    let ports_given =
-        rule.to.iter().filter_map(|to| to.operation.as_ref()).any(|o| !o.ports.is_empty() || !o.not_ports.is_empty());
-    if ports_given {
-        return;
-    }
-    let by_operation = rule.to.iter().filter_map(|to| to.operation.as_ref()).find_map(|o| {
-        let lists = [&o.hosts, &o.not_hosts, &o.methods, &o.not_methods, &o.paths, &o.not_paths];
-        lists.iter().find_map(|list| list.first()).map(|first| first.span)
-    });
-    let by_source = rule.from.iter().filter_map(|from| from.source.as_ref()).find_map(|s| {
-        let lists = [&s.request_principals, &s.not_request_principals];
-        lists.iter().find_map(|list| list.first()).map(|first| first.span)
-    });
-    let by_condition = rule.when.iter().find_map(|c| c.key.as_ref().filter(|k| k.starts_with("request.")).map(|k| k.span));
-    let place: Option<Span> = by_operation.or(by_source).or(by_condition);
+    let operations: Vec<&Operation> = rule.to.iter().filter_map(|to| to.operation.as_ref()).collect();
+    let sources: Vec<&AuthorizationSource> = rule.from.iter().filter_map(|from| from.source.as_ref()).collect();
+    let has_ports = |o: &&Operation| !o.ports.is_empty() || !o.not_ports.is_empty();
+    let known_to_tcp = |s: &&AuthorizationSource| {
+        let lists = self::sources(s);
+        let http_only = ["requestPrincipals", "notRequestPrincipals", "trustDomains", "notTrustDomains"];
+        lists.iter().any(|(name, list)| !list.is_empty() && !http_only.contains(name))
+    };
+    let place = match (operations.first(), sources.first()) {
+        (Some(operation), _) => (!operations.iter().any(has_ports)).then_some(operation.span),
+        (None, Some(source)) => (!sources.iter().any(known_to_tcp)).then_some(source.span),
+        (None, None) => None,
+    };
     if let Some(span) = place {
         review.warn(span, "on TCP ports this DENY rule loses its HTTP conditions and denies everything; add `ports`");
     }

@@ -37,13 +37,19 @@ pub(super) fn check(spec: &IstioGateway, review: &mut Review<'_>) {
         review.reject(span, "the name of a Gateway is one DNS label, without dots");
     }
     review.require(!spec.servers.is_empty(), spec.span, "a Gateway needs at least one server");
+    let name = |s: &Server| s.port.as_ref().map(|p| p.name.as_ref().map(|n| n.value.clone()).unwrap_or_default());
     for (index, server) in spec.servers.iter().enumerate() {
         check_server(server, review);
-        let name = |s: &Server| s.port.as_ref().and_then(|p| p.name.as_ref()).map(|n| n.value.clone());
-        if let Some(own) = name(server)
-            && spec.servers[..index].iter().any(|earlier| name(earlier).as_ref() == Some(&own))
-        {
+        let Some(own) = name(server) else { continue };
+        if spec.servers[..index].iter().any(|earlier| name(earlier).as_ref() == Some(&own)) {
             review.reject(server.span, format!("the port name `{own}` stands twice"));
+        }
+        let protocol = server.port.as_ref().and_then(|p| p.protocol.as_ref()).map_or("", |p| p.value.as_str());
+        if let Some(settings) = &server.tls
+            && family(protocol) != Family::Http
+            && settings.https_redirect.as_ref().is_some_and(|r| r.value)
+        {
+            review.warn(settings.span, "`httpsRedirect` is for plain HTTP servers");
         }
     }
 }
@@ -91,10 +97,7 @@ fn tls_fits_protocol(server: &Server, review: &mut Review<'_>) {
     let protocol = server.port.as_ref().and_then(|p| p.protocol.as_ref()).map_or("", |p| p.value.as_str());
     match (family(protocol), &server.tls) {
         (Family::Tls, None) => review.reject(server.span, format!("a server for {protocol} needs tls settings")),
-        (Family::Tls, Some(settings)) if settings.https_redirect.as_ref().is_some_and(|r| r.value) => {
-            review.warn(settings.span, "`httpsRedirect` is for plain HTTP servers");
-        }
-        (Family::Http, Some(settings)) if !matches!(mode(settings), "PASSTHROUGH" | "AUTO_PASSTHROUGH") => {
+        (Family::Http, Some(settings)) if !passes_through(settings) || has_files(settings) => {
             review.reject(settings.span, "a plain HTTP server may have no tls settings but `httpsRedirect`");
         }
         (Family::Tcp | Family::Udp, Some(settings)) => {
@@ -102,6 +105,18 @@ fn tls_fits_protocol(server: &Server, review: &mut Review<'_>) {
         }
         _ => {}
     }
+}
+
+fn passes_through(settings: &ServerTlsSettings) -> bool {
+    matches!(mode(settings), "PASSTHROUGH" | "AUTO_PASSTHROUGH")
+}
+
+fn given(text: &Option<Spanned<String>>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
+}
+
+fn has_files(settings: &ServerTlsSettings) -> bool {
+    [&settings.server_certificate, &settings.private_key, &settings.ca_certificates].iter().any(|file| given(file))
 }
 
 fn mode(settings: &ServerTlsSettings) -> &str {
@@ -116,26 +131,27 @@ const CIPHERS: &[&str] = &[
     "ECDHE-RSA-AES256-GCM-SHA384",
     "ECDHE-ECDSA-CHACHA20-POLY1305",
     "ECDHE-RSA-CHACHA20-POLY1305",
-    "ECDHE-PSK-CHACHA20-POLY1305",
     "ECDHE-ECDSA-AES128-SHA",
     "ECDHE-RSA-AES128-SHA",
-    "ECDHE-PSK-AES128-CBC-SHA",
     "ECDHE-ECDSA-AES256-SHA",
     "ECDHE-RSA-AES256-SHA",
-    "ECDHE-PSK-AES256-CBC-SHA",
     "AES128-GCM-SHA256",
     "AES256-GCM-SHA384",
     "AES128-SHA",
-    "PSK-AES128-CBC-SHA",
     "AES256-SHA",
-    "PSK-AES256-CBC-SHA",
     "DES-CBC3-SHA",
     "ALL",
 ];
 
-fn tls(settings: &ServerTlsSettings, review: &mut Review<'_>) {
+/// Whether Istio passes a cipher suite on: known ones, and whatever begins like an operator.
+fn is_cipher(suite: &str) -> bool {
+    CIPHERS.contains(&suite) || !suite.starts_with(char::is_alphanumeric)
+}
+
+/// TLS settings of a server or of an ingress listener (`validateTLSOptions`).
+pub(super) fn tls(settings: &ServerTlsSettings, review: &mut Review<'_>) {
     for (index, cipher) in settings.cipher_suites.iter().enumerate() {
-        if !CIPHERS.contains(&cipher.value.as_str()) {
+        if !is_cipher(&cipher.value) {
             review.warn(cipher.span, format!("`{}` is not a cipher suite that Istio knows; it is ignored", cipher.value));
         } else if settings.cipher_suites[..index].iter().any(|earlier| earlier.value == cipher.value) {
             review.warn(cipher.span, format!("the cipher suite `{}` stands twice", cipher.value));
@@ -149,33 +165,43 @@ fn tls(settings: &ServerTlsSettings, review: &mut Review<'_>) {
 }
 
 fn certificates(settings: &ServerTlsSettings, review: &mut Review<'_>) {
-    let given = |t: &Option<Spanned<String>>| t.as_ref().is_some_and(|t| !t.is_empty());
-    let files = [&settings.server_certificate, &settings.private_key, &settings.ca_certificates];
-    let any_file = files.iter().any(|f| given(f));
-    let credential = given(&settings.credential_name) || !settings.credential_names.is_empty();
     let span: Span = settings.span;
-    match mode(settings) {
-        "ISTIO_MUTUAL" => review.require(!any_file && !credential, span, "mode ISTIO_MUTUAL brings its own certificates"),
-        "PASSTHROUGH" | "AUTO_PASSTHROUGH" if any_file || credential => {
-            review.warn(span, "certificates have no effect where TLS passes through");
+    let credential = given(&settings.credential_name) || !settings.credential_names.is_empty();
+    let several = !settings.tls_certificates.is_empty();
+    if mode(settings) == "ISTIO_MUTUAL" {
+        let own = has_files(settings) || credential || several;
+        review.require(!own, span, "mode ISTIO_MUTUAL brings its own certificates");
+        return;
+    }
+    if passes_through(settings) && (has_files(settings) || credential || several || given(&settings.ca_crl)) {
+        review.warn(span, "certificates have no effect where TLS passes through");
+    }
+    let sources = [
+        given(&settings.server_certificate) && given(&settings.private_key),
+        given(&settings.credential_name),
+        !settings.credential_names.is_empty(),
+        several,
+    ];
+    if sources.iter().filter(|source| **source).count() > 1 {
+        review.reject(span, "the server's certificate has more than one source");
+    }
+    let terminates = matches!(mode(settings), "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL");
+    if terminates && credential {
+        return;
+    }
+    if terminates {
+        if mode(settings) != "SIMPLE" {
+            review.require(given(&settings.ca_certificates), span, "a mutual mode needs `caCertificates`");
         }
-        "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL" => {
-            let pair = given(&settings.server_certificate) && given(&settings.private_key);
-            let sources = [
-                pair,
-                given(&settings.credential_name),
-                !settings.credential_names.is_empty(),
-                !settings.tls_certificates.is_empty(),
-            ];
-            match sources.iter().filter(|given| **given).count() {
-                0 => review.reject(span, "the server needs `serverCertificate` and `privateKey`, or `credentialName`"),
-                1 => {}
-                _ => review.reject(span, "the server's certificate has more than one source"),
-            }
-            let verified = given(&settings.ca_certificates) || credential || given(&settings.ca_cert_credential_name);
-            review.require(mode(settings) == "SIMPLE" || verified, span, "a mutual mode needs `caCertificates`");
-        }
-        _ => {}
+        let complete = match several {
+            true => settings.tls_certificates.iter().all(|c| given(&c.server_certificate) && given(&c.private_key)),
+            false => given(&settings.server_certificate) && given(&settings.private_key),
+        };
+        review.require(complete, span, "the server needs `serverCertificate` and `privateKey`, or `credentialName`");
+    }
+    if given(&settings.ca_crl) {
+        review.require(!given(&settings.credential_name), span, "with `credentialName` the `caCrl` belongs into the secret");
+        review.require(mode(settings) != "SIMPLE", span, "`caCrl` has no meaning with mode SIMPLE");
     }
 }
 
@@ -205,15 +231,16 @@ pub(super) fn namespaced_host(entry: &Spanned<String>, at_gateway: bool, review:
     }
 }
 
-/// `*`, or a name with a dot that may begin with `*.`; at gateways also an address.
+/// `*`, or a name with a dot that may begin with `*.`; at gateways also an address with a dot.
 fn wrong_dotted_host(host: &str, at_gateway: bool) -> Option<String> {
-    if host == "*" || (at_gateway && names::is_address(host)) {
+    if host == "*" {
         return None;
     }
-    let partial = host.starts_with('*') && !host.starts_with("*.");
-    if partial {
+    if !host.contains('.') {
+        return Some(format!("`{host}` is a short name; write the full domain name"));
+    }
+    if host.contains('*') && !host.starts_with("*.") {
         return Some(format!("`{host}` has a wildcard that is not a whole label"));
     }
-    names::wrong_wildcard_domain(host)
-        .or_else(|| (!host.contains('.')).then(|| format!("`{host}` is a short name; write the full domain name")))
+    names::wrong_wildcard_domain(host).filter(|_| !(at_gateway && names::is_address(host)))
 }

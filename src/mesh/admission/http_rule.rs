@@ -97,8 +97,8 @@ fn match_block(block: &HttpMatchRequest, place: Place, review: &mut Review<'_>) 
     for (name, value) in &block.headers.0 {
         header_name_in_match(name, place, review);
         match value {
-            None => review
-                .reject(name.span, format!("the match of header `{}` is null; write `{{}}` to ask for presence", name.value)),
+            // The API server drops what is null.
+            None => {}
             Some(value) => string_match(value, Empty::Refused, review),
         }
     }
@@ -122,7 +122,7 @@ fn match_block(block: &HttpMatchRequest, place: Place, review: &mut Review<'_>) 
         review.reject(port.span, format!("a port lies between 1 and 65535, not at {}", port.value));
     }
     names::labels(&block.source_labels, review);
-    gateways(&block.gateways, review);
+    review.without_warnings(|review| gateways(&block.gateways, review));
     if let Some(namespace) = block.source_namespace.as_ref().filter(|n| !n.is_empty() && !names::is_label(n)) {
         review.reject(namespace.span, format!("`{}` is not a namespace", namespace.value));
     }
@@ -144,6 +144,7 @@ const PSEUDO: &[&str] = &["method", "scheme", "authority", "path", "status"];
 
 /// Whether the name asks for a claim: `@request.auth.claims.NAME` or `@request.auth.claims[NAME]`.
 fn is_claim(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
     let Some(path) = name.strip_prefix("@request.auth.claims") else { return false };
     match path.strip_prefix('.') {
         Some(rest) => !rest.is_empty(),
@@ -151,8 +152,9 @@ fn is_claim(name: &str) -> bool {
     }
 }
 
+/// A token of HTTP as istiod's expression has it, which lets a comma through.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+,-.^_`|~".contains(c))
 }
 
 /// Whether an empty prefix is allowed.
@@ -195,7 +197,9 @@ fn operations_on(operations: &HeaderOperations, request: bool, review: &mut Revi
         if !(request && is_authority(&name.value)) {
             header_name_in_operation(name, review);
         }
-        if !has_balanced_commands(value) {
+        if value.chars().any(|c| c.is_ascii_control() && c != '\t') {
+            review.reject(value.span, "the value holds control characters");
+        } else if !has_finished_commands(value) {
             review.reject(value.span, "the value has an unfinished `%COMMAND%`; write `%%` for a percent sign");
         }
     }
@@ -216,33 +220,53 @@ fn is_authority(name: &str) -> bool {
     name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
 }
 
-/// Whether every `%` of a header value is doubled or encloses a command.
-fn has_balanced_commands(value: &str) -> bool {
-    let mut rest = value;
-    while let Some(start) = rest.find('%') {
-        rest = &rest[start + 1..];
-        if let Some(after) = rest.strip_prefix('%') {
-            rest = after;
-            continue;
-        }
-        let command = rest.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_').unwrap_or(rest.len());
-        if command == 0 {
-            return false;
-        }
-        let mut after = &rest[command..];
-        if let Some(arguments) = after.strip_prefix('(') {
-            let Some(end) = arguments.find(')') else { return false };
-            after = &arguments[end + 1..];
-        }
-        if let Some(length) = after.strip_prefix(':') {
-            after = length.trim_start_matches(|c: char| c.is_ascii_digit());
-        }
-        match after.strip_prefix('%') {
-            Some(next) => rest = next,
-            None => return false,
-        }
+/// Where in a header value of Envoy's the reader stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Text,
+    Name,
+    Arguments,
+    ListItem,
+    Argument,
+    ListSeparator,
+    AfterList,
+    AfterArguments,
+}
+
+/// Whether every `%` of a header value is doubled or encloses a command, `%NAME%`, `%NAME(argument)%`
+/// or `%NAME(["a", "b"])%`. What the name says is not looked at.
+fn has_finished_commands(value: &str) -> bool {
+    let mut inside = Inside::Text;
+    let mut bytes = value.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        inside = match (inside, byte) {
+            (Inside::Text, b'%') => match bytes.peek() {
+                Some(b'%') => {
+                    bytes.next();
+                    Inside::Text
+                }
+                Some(_) => Inside::Name,
+                None => return false,
+            },
+            (Inside::Name | Inside::AfterArguments, b'%') => Inside::Text,
+            (Inside::Name, b'(') => Inside::Arguments,
+            (Inside::Arguments, b'[') | (Inside::ListSeparator, b',') => Inside::ListItem,
+            (Inside::ListItem, b'"') => Inside::Argument,
+            (Inside::Argument, b'\\') => {
+                if bytes.next().is_none() {
+                    return false;
+                }
+                Inside::Argument
+            }
+            (Inside::Argument | Inside::AfterList, b')') => Inside::AfterArguments,
+            (Inside::Argument, b'"') => Inside::ListSeparator,
+            (Inside::ListSeparator, b']') => Inside::AfterList,
+            (Inside::Text | Inside::Name | Inside::Argument, _) | (_, b' ') => inside,
+            (Inside::Arguments, _) => Inside::Argument,
+            _ => return false,
+        };
     }
-    true
+    inside == Inside::Text
 }
 
 /// The authority may be set at one place only (`validateAuthorityRewrite`).
@@ -262,8 +286,9 @@ fn cors(policy: &CorsPolicy, review: &mut Review<'_>) {
     for method in policy.allow_methods.iter().filter(|m| !METHODS.contains(&m.value.as_str())) {
         review.reject(method.span, format!("`{}` is not a method that CORS knows", method.value));
     }
-    for name in policy.allow_headers.iter().chain(&policy.expose_headers).filter(|n| n.is_empty()) {
-        review.reject(name.span, "the name of a header may not be empty");
+    for name in policy.allow_headers.iter().chain(&policy.expose_headers) {
+        let valid = name.value == "*" || is_token(&name.value);
+        review.require(valid, name.span, format!("`{}` is not the name of a header", name.value));
     }
     for origin in &policy.allow_origins {
         string_match(origin, Empty::Refused, review);
@@ -357,7 +382,7 @@ fn redirect(target: &HttpRedirect, rule: &HttpRoute, review: &mut Review<'_>) {
     if let Some(rewrite) = filled(target.prefix_rewrite.as_ref()) {
         review.require(filled(target.uri.as_ref()).is_none(), rewrite.span, "`prefixRewrite` excludes `uri`");
         for uri in rule.matches.iter().filter_map(|block| block.uri.as_ref()) {
-            if uri.exact.is_some() || uri.regex.is_some() {
+            if uri.prefix.is_none() {
                 review.reject(uri.span, "`prefixRewrite` needs every uri of the rule to be a prefix");
             }
         }
@@ -383,9 +408,9 @@ fn direct_response(answer: &HttpDirectResponse, review: &mut Review<'_>) {
         let encoded = body.bytes.as_ref().map_or(0, |b| b.len() * 3 / 4);
         encoded.max(body.string.as_ref().map_or(0, |s| s.len()))
     });
-    if length > 1_000_000 {
+    if length > 1 << 20 {
         review.reject(answer.span, "the body of a direct response has at most 1 MB");
-    } else if length > 100_000 {
+    } else if length > 100 << 10 {
         review.warn(answer.span, "the body of a direct response is larger than 100 KB");
     }
 }
@@ -418,9 +443,7 @@ pub(super) fn retries(policy: &HttpRetry, review: &mut Review<'_>) {
         review.reject(policy.span, "with 0 attempts there may be no `perTryTimeout`, `retryOn` or `retryRemoteLocalities`");
     }
     review.whole_milliseconds(policy.per_try_timeout.as_ref(), "`perTryTimeout`");
-    if attempts > 0 {
-        review.whole_milliseconds(policy.backoff.as_ref(), "`backoff`");
-    }
+    review.whole_milliseconds(policy.backoff.as_ref(), "`backoff`");
     let Some(retry_on) = retry_on else { return };
     for word in retry_on.split(',') {
         let known = RETRY_POLICIES.contains(&word) || word.parse().is_ok_and(is_named_http_status);
@@ -457,10 +480,13 @@ mod tests {
             ("%REQ(x-user)%-%PROTOCOL%", true),
             ("%REQ(x):10%", true),
             ("50%", false),
-            ("% x%", false),
+            ("% x%", true),
+            ("%DYNAMIC_METADATA([\"a\", \"b\"])%", true),
+            ("%DYNAMIC_METADATA([\"a\" \"b\"])%", false),
+            ("%REQ(x)", false),
             ("%REQ(x", false),
         ] {
-            assert_eq!(has_balanced_commands(value), good, "{value}");
+            assert_eq!(has_finished_commands(value), good, "{value}");
         }
     }
 }

@@ -6,40 +6,53 @@ use super::review::Review;
 use crate::source::Spanned;
 use crate::yaml::Map;
 
+/// The longest label of a domain.
+const LABEL_MAX: usize = 63;
+
+/// The longest domain.
+const DOMAIN_MAX: usize = 255;
+
 /// A DNS-1123 label as Istio takes it: letters of either case, digits and inner dashes, at most 63.
 pub(super) fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=LABEL_MAX).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Why `domain` is no domain that may begin with a wildcard; `None` if it is one.
 pub(super) fn wrong_wildcard_domain(domain: &str) -> Option<String> {
+    if let Some(why) = wrong_length(domain) {
+        return Some(why);
+    }
     let (first, rest) = domain.split_once('.').map_or((domain, None), |(first, rest)| (first, Some(rest)));
     let stripped = first.strip_prefix("*-").or_else(|| first.strip_prefix('*')).unwrap_or(first);
-    let wildcard = first.starts_with('*') && (stripped.is_empty() || is_label(stripped));
-    if !wildcard {
-        return wrong_domain(domain);
+    if first.len() > LABEL_MAX || (first != "*" && !is_label(stripped)) {
+        return Some(format!("`{domain}` is not a DNS name, possibly with a wildcard in front"));
     }
-    match rest {
-        Some(rest) => wrong_domain(rest).map(|_| format!("`{domain}` is not a DNS name, possibly with a wildcard in front")),
-        None => None,
-    }
+    // A name without dots may well be a number.
+    rest.and_then(|rest| wrong_labels(domain, rest))
 }
 
 /// Why `domain` is no domain; `None` if it is one.
 pub(super) fn wrong_domain(domain: &str) -> Option<String> {
-    let labels = domain.strip_suffix('.').unwrap_or(domain);
-    if domain.is_empty() {
-        return Some("a host may not be empty".to_owned());
+    wrong_length(domain).or_else(|| wrong_labels(domain, domain))
+}
+
+fn wrong_length(domain: &str) -> Option<String> {
+    match domain.len() {
+        0 => Some("a host may not be empty".to_owned()),
+        1..=DOMAIN_MAX => None,
+        _ => Some(format!("`{domain}` is longer than {DOMAIN_MAX} characters")),
     }
-    if domain.len() > 255 {
-        return Some(format!("`{domain}` is longer than 255 characters"));
+}
+
+/// Why `labels`, the end of `domain`, are no labels with dots between them.
+fn wrong_labels(domain: &str, labels: &str) -> Option<String> {
+    let top = labels.rsplit('.').next().unwrap_or_default();
+    if top.parse::<i64>().is_ok() {
+        return Some(format!("the last part of `{domain}` may not be a number"));
     }
-    if !labels.split('.').all(is_label) {
-        return Some(format!("`{domain}` is not a DNS name"));
-    }
-    let top_is_numeric = labels.rsplit('.').next().is_some_and(|top| top.bytes().all(|b| b.is_ascii_digit()));
-    top_is_numeric.then(|| format!("the last part of `{domain}` may not be a number"))
+    let labels = labels.strip_suffix('.').unwrap_or(labels);
+    (!labels.is_empty() && !labels.split('.').all(is_label)).then(|| format!("`{domain}` is not a DNS name"))
 }
 
 /// Whether the text is an IP address.
@@ -47,15 +60,24 @@ pub(super) fn is_address(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
+/// Whether the text is an IP address, with a zone if it is one of IPv6.
+pub(super) fn is_zoned_address(text: &str) -> bool {
+    match text.split_once('%') {
+        Some((address, zone)) => address.contains(':') && !zone.is_empty() && is_address(address),
+        None => is_address(text),
+    }
+}
+
 /// Whether the text is an IP address or a network in CIDR notation.
 pub(super) fn is_network(text: &str) -> bool {
-    let Some((address, bits)) = text.split_once('/') else { return is_address(text) };
+    let Some((address, bits)) = text.split_once('/') else { return is_zoned_address(text) };
     let most = match address.parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    bits.parse::<u8>().is_ok_and(|bits| bits <= most)
+    let plain = bits == "0" || !bits.starts_with(['0', '+']);
+    plain && bits.parse::<u8>().is_ok_and(|bits| bits <= most)
 }
 
 /// Whether the rest of `unix://…` is an absolute path or an abstract name.
@@ -96,16 +118,23 @@ fn is_label_value(text: &str) -> bool {
 
 fn is_qualified(text: &str) -> bool {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && ends(text.chars().next())
-        && ends(text.chars().last())
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && ends(text.chars().next()) && ends(text.chars().last())
+}
+
+/// A label of any length.
+fn is_long_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+fn is_label_name(text: &str) -> bool {
+    text.len() <= LABEL_MAX && is_qualified(text)
 }
 
 fn is_label_key(text: &str) -> bool {
     match text.split_once('/') {
-        Some((prefix, name)) => wrong_domain(prefix).is_none() && is_qualified(name),
-        None => is_qualified(text),
+        Some((prefix, name)) => prefix.len() <= 253 && prefix.split('.').all(is_long_label) && is_label_name(name),
+        None => is_label_name(text),
     }
 }
 
@@ -150,6 +179,9 @@ mod tests {
             ("10.0.0.7", false),
             ("a_b.com", false),
             ("-a.com", false),
+            ("80", true),
+            ("a.80", false),
+            ("a.80.", true),
         ] {
             assert_eq!(wrong_wildcard_domain(domain).is_none(), good, "{domain}");
         }
@@ -157,7 +189,15 @@ mod tests {
 
     #[test]
     fn networks_have_a_mask_that_fits_their_family() {
-        for (text, good) in [("10.0.0.0/8", true), ("fd00::1", true), ("10.0.0.0/33", false), ("a/8", false), ("::/128", true)] {
+        for (text, good) in [
+            ("10.0.0.0/8", true),
+            ("fd00::1", true),
+            ("10.0.0.0/33", false),
+            ("a/8", false),
+            ("::/128", true),
+            ("fe80::1%eth0", true),
+            ("10.0.0.0/08", false),
+        ] {
             assert_eq!(is_network(text), good, "{text}");
         }
     }

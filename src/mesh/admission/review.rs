@@ -38,6 +38,13 @@ impl Review<'_> {
         }
     }
 
+    /// What is only warned of in here is lost, as istiod loses it.
+    pub(super) fn without_warnings(&mut self, check: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.errors_only, true);
+        check(self);
+        self.errors_only = outer;
+    }
+
     /// The object is accepted with the warning that a rule is never used.
     pub(super) fn redundant_rule(&mut self, span: Span, why: impl Into<String>) {
         self.report(Code::RedundantRule, span, why);

@@ -3,8 +3,8 @@
 use super::names;
 use super::review::Review;
 use crate::resource::networking::{
-    ClientTlsSettings, ConnectionPoolSettings, ConsistentHash, HttpSettings, LoadBalancerSettings, LocalityLbSetting,
-    OutlierDetection, TcpSettings, TrafficPolicy,
+    ClientTlsSettings, ConnectionPoolSettings, ConsistentHash, HttpSettings, LoadBalancerSettings, LocalityFailover,
+    LocalityLbSetting, OutlierDetection, TcpSettings, TrafficPolicy, ZoneAwareLbSetting,
 };
 use crate::source::{Span, Spanned};
 
@@ -122,6 +122,12 @@ fn http_pool(http: &HttpSettings, review: &mut Review<'_>) {
     not_negative(&http.max_retries, "maxRetries", review);
     not_negative(&http.max_concurrent_streams, "maxConcurrentStreams", review);
     review.whole_milliseconds(http.idle_timeout.as_ref(), "`idleTimeout`");
+    if let Some(keep_alive) = &http.http2_keep_alive {
+        for (time, what) in [(&keep_alive.interval, "`interval`"), (&keep_alive.timeout, "`timeout`")] {
+            review.require(time.is_some(), keep_alive.span, format!("`http2KeepAlive` needs {what}"));
+            review.whole_milliseconds(time.as_ref(), what);
+        }
+    }
     let upgrades = http.h2_upgrade_policy.as_ref().is_some_and(|p| p.value == "UPGRADE");
     if upgrades && http.use_client_protocol.as_ref().is_some_and(|u| u.value) {
         review.reject(http.span, "`h2UpgradePolicy: UPGRADE` excludes `useClientProtocol`");
@@ -132,6 +138,10 @@ fn tcp_pool(tcp: &TcpSettings, review: &mut Review<'_>) {
     not_negative(&tcp.max_connections, "maxConnections", review);
     review.whole_milliseconds(tcp.connect_timeout.as_ref(), "`connectTimeout`");
     review.whole_milliseconds(tcp.max_connection_duration.as_ref(), "`maxConnectionDuration`");
+    if let Some(keepalive) = &tcp.tcp_keepalive {
+        review.whole_milliseconds(keepalive.time.as_ref(), "`time`");
+        review.whole_milliseconds(keepalive.interval.as_ref(), "`interval`");
+    }
     // Below a millisecond counts as 0, which switches the timeout off.
     review.whole_milliseconds(tcp.idle_timeout.as_ref().filter(|t| t.millis() > 0), "`idleTimeout`");
 }
@@ -143,7 +153,11 @@ fn load_balancer(settings: &LoadBalancerSettings, outlier_detection: bool, revie
     if let Some(setting) = &settings.locality_lb_setting {
         locality(setting, outlier_detection, review);
     }
-    review.whole_milliseconds(settings.warmup_duration_secs.as_ref(), "`warmupDurationSecs`");
+    if let Some(setting) = &settings.zone_aware_lb_setting {
+        let alone = settings.locality_lb_setting.is_none();
+        review.require(alone, setting.span, "`zoneAwareLbSetting` excludes `localityLbSetting`");
+        zone_aware(setting, outlier_detection, review);
+    }
     let Some(warmup) = &settings.warmup else { return };
     match &warmup.duration {
         None => review.reject(warmup.span, "`warmup` needs a duration"),
@@ -152,8 +166,8 @@ fn load_balancer(settings: &LoadBalancerSettings, outlier_detection: bool, revie
     if let Some(percent) = warmup.minimum_percent.as_ref().filter(|p| p.value > 100.0) {
         review.reject(percent.span, "`minimumPercent` is at most 100");
     }
-    if let Some(aggression) = warmup.aggression.as_ref().filter(|a| a.value < 1.0) {
-        review.reject(aggression.span, "`aggression` is at least 1");
+    if let Some(aggression) = warmup.aggression.as_ref().filter(|a| a.value <= 0.0) {
+        review.reject(aggression.span, "`aggression` is greater than 0");
     }
 }
 
@@ -188,8 +202,9 @@ fn consistent_hash(hash: &ConsistentHash, review: &mut Review<'_>) {
     }
 }
 
+/// Whether Envoy's own test calls the number a prime; 1 passes it.
 fn is_prime(number: i64) -> bool {
-    number >= 2 && (2..).take_while(|d| d * d <= number).all(|d| number % d != 0)
+    number >= 1 && (2..).take_while(|d| d * d <= number).all(|d| number % d != 0)
 }
 
 const TOPOLOGY_LABELS: &[&str] = &["topology.kubernetes.io/region", "topology.kubernetes.io/zone", "topology.istio.io/subzone"];
@@ -217,38 +232,70 @@ pub(super) fn locality(setting: &LocalityLbSetting, outlier_detection: bool, rev
         let sum: i64 = entry.to.0.iter().map(|(_, weight)| weight.value).sum();
         review.require(sum == 100, entry.span, format!("the weights of a distribution add up to 100, not to {sum}"));
     }
-    for entry in &setting.failover {
+    failover(&setting.failover, &setting.failover_priority, setting.span, outlier_detection, review);
+}
+
+/// Zone-aware routing (`ValidateZoneAwareLbSetting`).
+fn zone_aware(setting: &ZoneAwareLbSetting, outlier_detection: bool, review: &mut Review<'_>) {
+    for label in setting.failover_priority.iter().filter(|l| TOPOLOGY_LABELS.contains(&l.value.as_str())) {
+        review.reject(label.span, format!("`{}` is no priority here: regions and zones are handled by themselves", label.value));
+    }
+    failover(&setting.failover, &setting.failover_priority, setting.span, outlier_detection, review);
+}
+
+fn failover(
+    regions: &[LocalityFailover],
+    priority: &[Spanned<String>],
+    span: Span,
+    outlier_detection: bool,
+    review: &mut Review<'_>,
+) {
+    for entry in regions {
         let text = |t: &Option<Spanned<String>>| t.as_ref().map(|t| t.value.clone()).unwrap_or_default();
         let (from, to) = (text(&entry.from), text(&entry.to));
         review.require(from != to, entry.span, "a region cannot fail over to itself");
         let plain = |region: &str| !region.contains('*') && !region.contains('/');
         review.require(plain(&from) && plain(&to), entry.span, "failover names regions, without zone and wildcard");
     }
-    if !outlier_detection && (!setting.failover.is_empty() || !setting.failover_priority.is_empty()) {
-        review.warn(setting.span, "failover has no effect without `outlierDetection`");
+    if !outlier_detection && (!regions.is_empty() || !priority.is_empty()) {
+        review.warn(span, "failover has no effect without `outlierDetection`");
     }
 }
 
 /// Localities in the order they are written: none may lie within an earlier one, or be the same
-/// (`validateLocalities`).
+/// (`validateLocalities`). What is written as a wildcard counts as a zone or subzone of that name.
 fn overlaps(localities: &[(&str, Span)], review: &mut Review<'_>) {
     let mut seen: Vec<Vec<&str>> = Vec::new();
     for (locality, span) in localities {
         let wildcards = locality.matches('*').count();
         if wildcards > 1 || (wildcards == 1 && !locality.ends_with('*')) {
             review.reject(*span, format!("the wildcard of the locality `{locality}` must stand at its end"));
-            continue;
+            return;
         }
-        let parts: Vec<&str> = locality.split('/').collect();
-        if parts.len() > 3 || parts.contains(&"") {
+        let parts: Vec<&str> = locality.splitn(3, '/').collect();
+        if parts.contains(&"") {
             review.reject(*span, format!("`{locality}` is not a locality: write `region/zone/subzone`"));
-            continue;
+            return;
         }
-        let scope: Vec<&str> = parts.into_iter().filter(|part| *part != "*").collect();
-        if seen.iter().any(|earlier| scope.starts_with(earlier)) {
+        if seen.iter().any(|earlier| covers_locality(earlier, &parts)) {
             review.reject(*span, format!("the locality `{locality}` overlaps with an earlier one"));
+            return;
         }
-        seen.push(scope);
+        seen.push(parts);
+    }
+}
+
+/// Whether a locality stands in the way of a later one.
+fn covers_locality(earlier: &[&str], later: &[&str]) -> bool {
+    match (earlier, later) {
+        (["*", ..], _) => true,
+        ([region, ..], [other]) => region == other,
+        ([region], [other, ..]) | ([region, "*", ..], [other, ..]) => region == other,
+        ([region, zone, ..], [other, other_zone]) => (region, zone) == (other, other_zone),
+        ([region, zone], [other, other_zone, _]) | ([region, zone, "*"], [other, other_zone, _]) => {
+            (region, zone) == (other, other_zone)
+        }
+        _ => earlier == later,
     }
 }
 
@@ -256,6 +303,17 @@ fn client_tls(settings: &ClientTlsSettings, review: &mut Review<'_>) {
     let given = |t: &Option<Spanned<String>>| t.as_ref().is_some_and(|t| !t.is_empty());
     let mode = settings.mode.as_ref().map_or("DISABLE", |m| m.value.as_str());
     let credential = given(&settings.credential_name);
+    if let Some(name) = settings.credential_name.as_ref()
+        && let Some(place) = name.strip_prefix("configmap://")
+    {
+        let parts: Vec<&str> = place.split('/').collect();
+        let own = matches!(parts.as_slice(), [namespace, config_map, ..] if !config_map.is_empty() && *namespace == review.object.namespace);
+        review.require(
+            own,
+            name.span,
+            "a ConfigMap as credential is written `configmap://NAMESPACE/NAME`, with the own namespace",
+        );
+    }
     if credential && matches!(mode, "SIMPLE" | "MUTUAL") {
         let files = [&settings.client_certificate, &settings.private_key, &settings.ca_certificates, &settings.ca_crl];
         review.require(!files.iter().any(|f| given(f)), settings.span, "`credentialName` excludes certificate files");
@@ -280,7 +338,7 @@ mod tests {
 
     #[test]
     fn primes_are_told_from_products() {
-        for (number, prime) in [(0, false), (1, false), (2, true), (65537, true), (65536, false), (4_999_999, true)] {
+        for (number, prime) in [(0, false), (1, true), (2, true), (65537, true), (65536, false), (4_999_999, true)] {
             assert_eq!(is_prime(number), prime, "{number}");
         }
     }

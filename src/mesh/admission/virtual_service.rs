@@ -30,7 +30,7 @@ pub(super) fn check(spec: &VirtualService, review: &mut Review<'_>) {
         http_rule::check(rule, http_rule::Place { delegate, mesh }, review);
     }
     for rule in &spec.tls {
-        tls_rule(rule, spec, review);
+        tls_rule(rule, spec, mesh, review);
     }
     for rule in &spec.tcp {
         tcp_rule(rule, review);
@@ -39,10 +39,25 @@ pub(super) fn check(spec: &VirtualService, review: &mut Review<'_>) {
     redundancy::warn(spec, review);
 }
 
+/// Why a host is none; at gateways the server names of clusters (`outbound_.80_._.HOST`) are hosts too.
+fn wrong_host(host: &str, mesh: bool, sni: bool) -> Option<String> {
+    match host.strip_prefix("outbound_") {
+        Some(rest) if sni && !mesh && host.len() <= 255 => {
+            let parts: Vec<&str> = rest.split('_').collect();
+            let named = parts.len() >= 3
+                && parts[0].bytes().any(|b| b.is_ascii_digit())
+                && parts[2].bytes().any(|b| b.is_ascii_alphabetic());
+            (!named).then(|| format!("`{host}` is not a server name of a cluster, `outbound_.PORT_.SUBSET_.HOST`"))
+        }
+        _ => names::wrong_wildcard_domain(host),
+    }
+}
+
 fn hosts(spec: &VirtualService, mesh: bool, review: &mut Review<'_>) {
     let mut all_valid = true;
+    let sni = spec.tls.iter().flat_map(|rule| &rule.matches).any(|block| !block.sni_hosts.is_empty());
     for entry in &spec.hosts {
-        match names::wrong_wildcard_domain(&entry.value) {
+        match wrong_host(&entry.value, mesh, sni) {
             Some(_) if names::is_address(&entry.value) => {}
             Some(why) => {
                 all_valid = false;
@@ -131,14 +146,14 @@ fn route(list: &[RouteDestination], review: &mut Review<'_>) {
     weights(&all, review);
 }
 
-fn tls_rule(rule: &TlsRoute, spec: &VirtualService, review: &mut Review<'_>) {
+fn tls_rule(rule: &TlsRoute, spec: &VirtualService, mesh: bool, review: &mut Review<'_>) {
     review.require(!rule.matches.is_empty(), rule.span, "a tls rule needs a match");
     for block in &rule.matches {
         review.require(!block.sni_hosts.is_empty(), block.span, "a tls match needs `sniHosts`");
         for sni in &block.sni_hosts {
             if names::is_address(&sni.value) {
                 review.warn(sni.span, format!("`{}` is an address; clients send no address as server name", sni.value));
-            } else if let Some(why) = names::wrong_wildcard_domain(&sni.value) {
+            } else if let Some(why) = wrong_host(&sni.value, mesh, true) {
                 review.reject(sni.span, why);
                 continue;
             }
@@ -147,7 +162,7 @@ fn tls_rule(rule: &TlsRoute, spec: &VirtualService, review: &mut Review<'_>) {
                 review.reject(sni.span, format!("the server name `{}` lies under none of the hosts", sni.value));
             }
         }
-        l4_conditions(&block.destination_subnets, block.port.as_ref(), block.source_namespace.as_ref(), review);
+        l4_conditions(&block.destination_subnets, block.port.as_ref(), review);
         names::labels(&block.source_labels, review);
         gateways(&block.gateways, review);
     }
@@ -164,27 +179,17 @@ fn tcp_rule(rule: &TcpRoute, review: &mut Review<'_>) {
 }
 
 fn tcp_match(block: &L4MatchAttributes, review: &mut Review<'_>) {
-    l4_conditions(&block.destination_subnets, block.port.as_ref(), block.source_namespace.as_ref(), review);
-    if let Some(subnet) = block.source_subnet.as_ref().filter(|s| !s.is_empty() && !names::is_network(s)) {
-        review.reject(subnet.span, format!("`{}` is not a network", subnet.value));
-    }
+    l4_conditions(&block.destination_subnets, block.port.as_ref(), review);
     names::labels(&block.source_labels, review);
-    gateways(&block.gateways, review);
+    review.without_warnings(|review| gateways(&block.gateways, review));
 }
 
-fn l4_conditions(
-    subnets: &[Spanned<String>],
-    port: Option<&Spanned<i64>>,
-    namespace: Option<&Spanned<String>>,
-    review: &mut Review<'_>,
-) {
+/// What istiod looks at; it takes any source namespace and source network.
+fn l4_conditions(subnets: &[Spanned<String>], port: Option<&Spanned<i64>>, review: &mut Review<'_>) {
     for subnet in subnets.iter().filter(|s| !names::is_network(s)) {
         review.reject(subnet.span, format!("`{}` is not a network", subnet.value));
     }
     if let Some(port) = port.filter(|p| !(0..=65535).contains(&p.value)) {
         review.reject(port.span, format!("a port lies between 1 and 65535, not at {}", port.value));
-    }
-    if let Some(namespace) = namespace.filter(|n| !n.is_empty() && !names::is_label(n)) {
-        review.reject(namespace.span, format!("`{}` is not a namespace", namespace.value));
     }
 }

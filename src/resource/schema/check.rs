@@ -1,176 +1,281 @@
-//! The interpreter of the rule tables.
+//! Holds a value against its schema.
 
 use std::fmt::Write as _;
 
-use super::rules::{KINDS, Rule};
-use crate::diagnostic::Code;
-use crate::diagnostic::Diagnostic;
-use crate::source::Span;
+use super::definition::{self, Definitions, Field, Rule, Schema, SchemaId, Shape};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::source::{Span, Spanned};
 use crate::time::Duration;
 use crate::yaml::{Cx, Node, Value};
 
-/// Reports every rule of the kind's schema that `spec` breaks.
-pub(in crate::resource) fn check(kind: &str, group: &str, spec: &Node, cx: &mut Cx<'_>) {
-    let Some((_, _, rows)) = KINDS.iter().find(|(k, g, _)| *k == kind && *g == group) else { return };
-    for (pattern, rules) in *rows {
-        for word in pattern.split(' ') {
-            let mut steps = Vec::new();
-            parse(word, &mut steps);
-            visit(spec, &steps, &mut String::from("spec"), &mut |node, path| {
-                for rule in *rules {
-                    apply(*rule, node, path, cx);
-                }
-            });
+/// Reports everything in an object's `spec` that the schema of its kind refuses. Returns whether
+/// there is such a schema.
+pub(in crate::resource) fn check(kind: &str, group: &str, object: &Node, cx: &mut Cx<'_>) -> bool {
+    let Some((definitions, schema)) = definition::of(kind, group) else { return false };
+    match object.get("spec").filter(|spec| !spec.is_null()) {
+        Some(spec) => {
+            let mut check = Check { definitions, path: "spec".to_owned(), cx };
+            check.value(spec, schema.spec);
         }
+        None if schema.spec_required => cx.missing(object.span, "spec"),
+        None => {}
     }
+    true
 }
 
-enum Step<'a> {
-    Field(&'a str),
-    Items,
-    Values,
+struct Check<'c, 'd> {
+    definitions: &'static Definitions,
+    path: String,
+    cx: &'c mut Cx<'d>,
 }
 
-fn parse<'a>(pattern: &'a str, steps: &mut Vec<Step<'a>>) {
-    for part in pattern.split('.').filter(|part| !part.is_empty()) {
-        let (name, items) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
-        steps.push(if name == "*" { Step::Values } else { Step::Field(name) });
-        if items {
-            steps.push(Step::Items);
+impl Check<'_, '_> {
+    /// Checks a value that is there.
+    fn value(&mut self, node: &Node, id: SchemaId) {
+        let definitions = self.definitions;
+        let schema = definitions.get(id);
+        if !self.has_shape(node, schema) {
+            return;
         }
-    }
-}
-
-fn visit(node: &Node, steps: &[Step<'_>], path: &mut String, found: &mut dyn FnMut(&Node, &str)) {
-    let Some((step, rest)) = steps.split_first() else {
-        found(node, path);
-        return;
-    };
-    let length = path.len();
-    match (step, &node.value) {
-        (Step::Field(name), _) => {
-            if let Some(child) = node.get(name).filter(|child| !child.is_null()) {
-                let _ = write!(path, ".{name}");
-                visit(child, rest, path, found);
-            }
+        for rule in &schema.rules {
+            self.rule(rule, node);
         }
-        (Step::Items, Value::Seq(items)) => {
-            for (index, item) in items.iter().enumerate() {
-                let _ = write!(path, "[{index}]");
-                visit(item, rest, path, found);
-                path.truncate(length);
-            }
-        }
-        (Step::Values, Value::Map(entries)) => {
-            for (key, value) in entries {
-                let _ = write!(path, ".{}", key.value);
-                visit(value, rest, path, found);
-                path.truncate(length);
-            }
-        }
-        _ => {}
-    }
-    path.truncate(length);
-}
-
-fn apply(rule: Rule, node: &Node, path: &str, cx: &mut Cx<'_>) {
-    match rule {
-        Rule::Required(fields) => {
-            for field in fields.split(' ') {
-                if node.entries().is_some() && node.get(field).is_none_or(Node::is_null) {
-                    violation(cx, node.span, format_args!("`{path}.{field}` is required"));
+        match (&schema.shape, &node.value) {
+            (Shape::Object { fields, open }, Value::Map(entries)) => self.fields(fields, *open, entries, node.span),
+            (Shape::Map(value), Value::Map(entries)) => {
+                // The server drops what is null, as it does with fields.
+                for (key, entry) in entries.iter().filter(|(_, entry)| !entry.is_null()) {
+                    self.below(format_args!(".{}", key.value), |check| check.value(entry, *value));
                 }
             }
+            (Shape::List(item), Value::Seq(items)) => {
+                for (index, entry) in items.iter().enumerate() {
+                    self.below(format_args!("[{index}]"), |check| match entry.value {
+                        Value::Null if definitions.get(*item).nullable => {}
+                        Value::Null => check.violation(entry.span, "is an empty item of the list"),
+                        _ => check.value(entry, *item),
+                    });
+                }
+            }
+            _ => {}
         }
-        Rule::AtMostOne(fields) => {
-            let present: Vec<&str> = fields.split(' ').filter(|field| node.get(field).is_some_and(|n| !n.is_null())).collect();
-            if present.len() > 1 {
-                violation(cx, node.span, format_args!("`{path}` may have only one of {}", list(&present)));
-            }
-        }
-        Rule::Word(words) => {
-            if let Some(word) = node.as_str().filter(|word| !words.split(' ').any(|w| w == *word)) {
-                let hint = crate::yaml::nearest(word, words.split(' '))
-                    .map_or_else(|| format!("use one of {}", words.replace(' ', ", ")), |near| format!("did you mean `{near}`?"));
-                undecodable(cx, node.span, format_args!("`{path}`: `{word}` is not a known value; {hint}"));
-            }
-        }
-        Rule::Base64 => {
-            if node.as_str().is_some_and(|text| !is_base64(text)) {
-                undecodable(cx, node.span, format_args!("`{path}` is not base64"));
-            }
-        }
-        Rule::Range(low, high) => number(node, |n| {
-            if !(low..=high).contains(&n) {
-                violation(cx, node.span, format_args!("`{path}` must be between {low} and {high}, not {n}"));
-            }
-        }),
-        Rule::Fits(low, high) => number(node, |n| {
-            if !(low..=high).contains(&n) {
-                undecodable(cx, node.span, format_args!("`{path}` does not fit: {n} is outside {low}..{high}"));
-            }
-        }),
-        Rule::AtLeastOneMs => {
-            if let Some(Ok(time)) = node.as_str().map(Duration::parse_go)
-                && time < Duration::from_millis(1)
-            {
-                violation(cx, node.span, format_args!("`{path}` must be at least 1ms; leave the field out to switch it off"));
+    }
+
+    fn fields(&mut self, fields: &'static [Field], open: bool, entries: &[(Spanned<String>, Node)], place: Span) {
+        for field in fields {
+            let value = entries.iter().find(|(key, _)| key.value == field.name).map(|(_, value)| value);
+            match value.filter(|value| !value.is_null()) {
+                Some(value) => self.below(format_args!(".{}", field.name), |check| check.value(value, field.schema)),
+                None if field.required => {
+                    self.below(format_args!(".{}", field.name), |check| check.violation(place, "is required"));
+                }
+                None => {}
             }
         }
-        Rule::GatewayDuration => {
-            if let Some(text) = node.as_str().filter(|text| !is_gateway_duration(text)) {
-                violation(
-                    cx,
-                    node.span,
-                    format_args!(
-                        "`{path}`: `{text}` is no Gateway API duration: whole numbers of h, m, s or ms, without sign or fraction"
-                    ),
-                );
+        if open {
+            return;
+        }
+        for (key, _) in entries {
+            if !fields.iter().any(|field| field.name == key.value) {
+                self.unknown_field(key, fields);
             }
         }
-        Rule::Items(low, high) => {
-            let count = match &node.value {
-                Value::Seq(items) => items.len(),
-                Value::Map(entries) => entries.len(),
-                _ => return,
-            };
-            if count < low || count > high {
-                violation(cx, node.span, format_args!("`{path}` must have between {low} and {high} entries, not {count}"));
+    }
+
+    fn below(&mut self, step: std::fmt::Arguments<'_>, check: impl FnOnce(&mut Self)) {
+        let length = self.path.len();
+        let _ = self.path.write_fmt(step);
+        check(self);
+        self.path.truncate(length);
+    }
+
+    /// Whether a value is of the right type. What another type does not decode into is refused by
+    /// everybody; a quoted number is refused by the schema only.
+    fn has_shape(&mut self, node: &Node, schema: &Schema) -> bool {
+        let wanted = match (&schema.shape, &node.value) {
+            (Shape::Any, _)
+            | (Shape::Object { .. } | Shape::Map(_), Value::Map(_))
+            | (Shape::List(_), Value::Seq(_))
+            | (Shape::Text, Value::Str(_))
+            | (Shape::Bool, Value::Bool(..))
+            | (Shape::Number, Value::Int(..) | Value::Float(..))
+            | (Shape::WholeOrText, Value::Int(..) | Value::Str(_)) => return true,
+            (Shape::Whole(low, high), Value::Int(value, _)) => {
+                let fits = (low..=high).contains(&value);
+                if !fits {
+                    self.undecodable(node.span, format_args!("{value} is outside {low}..{high}"));
+                }
+                return fits;
             }
+            (Shape::Whole(low, high), Value::Float(value, _)) if value.fract() == 0.0 => {
+                let fits = (*low as f64..=*high as f64).contains(value);
+                if !fits {
+                    self.undecodable(node.span, format_args!("{value} is outside {low}..{high}"));
+                }
+                return fits;
+            }
+            (Shape::Duration, Value::Str(text)) => {
+                match Duration::parse_go(text) {
+                    Ok(time) if time < Duration::from_millis(1) => {
+                        self.violation(node.span, "must be at least 1ms; leave the field out to switch it off");
+                    }
+                    Ok(_) => {}
+                    Err(error) => self.undecodable(node.span, format_args!("`{text}`: {error}")),
+                }
+                return true;
+            }
+            (Shape::Bytes, Value::Str(text)) => {
+                if text.is_empty() || !is_base64(text) {
+                    self.undecodable(node.span, "is not base64");
+                }
+                return true;
+            }
+            (Shape::Whole(..) | Shape::Number, Value::Str(text)) if text.parse::<f64>().is_ok() => {
+                let message = format!("`{}` must be a number, not {}", self.path, node.describe());
+                self.cx.report(Diagnostic::new(Code::SchemaRule, message).at(node.span).help("remove the quotes"));
+                return false;
+            }
+            (Shape::Object { .. } | Shape::Map(_), _) => "a mapping",
+            (Shape::List(_), _) => "a list",
+            (Shape::Text, _) => "a string",
+            (Shape::Duration, _) => "a duration such as `500ms` or `2s`",
+            (Shape::Bytes, _) => "a string of base64",
+            (Shape::Bool, _) => "a boolean",
+            (Shape::Whole(..), _) => "a whole number",
+            (Shape::Number, _) => "a number",
+            (Shape::WholeOrText, _) => "a whole number or a string",
+        };
+        // Numbers stand for the words of an enumeration where protocol buffers are decoded.
+        let is_enumeration = schema.rules.iter().any(|rule| matches!(rule, Rule::Words(_)));
+        if is_enumeration && matches!(node.value, Value::Int(..)) {
+            self.violation(node.span, format_args!("must be a string, not {}", node.describe()));
+        } else {
+            self.wrong_type(node, wanted);
         }
-        Rule::Length(low, high) => {
-            if let Some(text) = node.as_str().filter(|text| text.chars().count() < low || text.chars().count() > high) {
+        false
+    }
+
+    fn rule(&mut self, rule: &Rule, node: &Node) {
+        match (rule, &node.value) {
+            (Rule::Words(words), Value::Str(word)) if !words.contains(&word.as_str()) => {
+                let hint = crate::yaml::nearest(word, words.iter().copied())
+                    .map_or_else(|| format!("use one of {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
+                self.undecodable(node.span, format_args!("`{word}` is not a known value; {hint}"));
+            }
+            (Rule::Words(words), Value::Int(value, _)) if !words.contains(&value.to_string().as_str()) => {
+                self.undecodable(node.span, format_args!("{value} is not a known value; use one of {}", words.join(", ")));
+            }
+            (Rule::In(low, high), Value::Int(..) | Value::Float(..)) => {
+                let value = match node.value {
+                    Value::Int(value, _) => value as f64,
+                    Value::Float(value, _) => value,
+                    _ => return,
+                };
+                if !(*low..=*high).contains(&value) {
+                    self.violation(node.span, format_args!("must be {}, not {value}", range(*low, *high)));
+                }
+            }
+            (Rule::Items(low, high), Value::Seq(_) | Value::Map(_)) => {
+                let count = match &node.value {
+                    Value::Seq(items) => items.len(),
+                    Value::Map(entries) => entries.iter().filter(|(_, value)| !value.is_null()).count(),
+                    _ => return,
+                };
+                if count < *low || count > *high {
+                    self.violation(node.span, format_args!("must have {} entries, not {count}", count_range(*low, *high)));
+                }
+            }
+            (Rule::Length(low, high), Value::Str(text)) => {
                 let count = text.chars().count();
-                violation(cx, node.span, format_args!("`{path}` must have between {low} and {high} characters, not {count}"));
+                if count < *low || count > *high {
+                    self.violation(node.span, format_args!("must have {} characters, not {count}", count_range(*low, *high)));
+                }
+            }
+            (Rule::Pattern(regex, name), Value::Str(text)) if !regex.is_match(text) => {
+                let wanted = match *name {
+                    "" => format!("does not match {regex}"),
+                    name => format!("is no {}", name.replace('-', " ")),
+                };
+                self.violation(node.span, format_args!("`{text}` {wanted}"));
+            }
+            (Rule::AtMostOne(fields), Value::Map(_)) => {
+                let has = |field: &&&str| node.get(field).is_some_and(|value| !value.is_null());
+                let present: Vec<String> = fields.iter().filter(has).map(|field| format!("`{field}`")).collect();
+                if present.len() > 1 {
+                    self.violation(node.span, format_args!("may have only one of {}", present.join(" and ")));
+                }
+            }
+            (Rule::Set, Value::Seq(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    if items[..index].iter().any(|earlier| earlier.value == item.value) {
+                        self.violation(item.span, "items must be unique");
+                    }
+                }
+            }
+            (Rule::Unique(fields), Value::Seq(items)) => self.unique(items, fields),
+            (Rule::Holds(relation), _) => {
+                let mut broken = Vec::new();
+                relation(node, &mut |span, why| broken.push((span, why.to_owned())));
+                for (span, why) in broken {
+                    self.violation(span, why);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn unique(&mut self, items: &[Node], fields: &[&str]) {
+        let key = |item: &Node| fields.iter().map(|field| item.get(field).map(|n| n.value.clone())).collect::<Vec<_>>();
+        for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.is_null()) {
+            if items[..index].iter().any(|earlier| !earlier.is_null() && key(earlier) == key(item)) {
+                self.violation(item.span, format_args!("the {} of items must be unique", fields.join(" and ")));
             }
         }
-        Rule::Pattern(pattern, what) => {
-            let regex = regex::Regex::new(pattern).expect("the patterns of the table compile; a test compiles them all");
-            if let Some(text) = node.as_str().filter(|text| !regex.is_match(text)) {
-                violation(cx, node.span, format_args!("`{path}`: `{text}` is not {what}"));
-            }
-        }
-        Rule::Unique(fields, what) => {
-            if let Value::Seq(items) = &node.value {
-                duplicates(items, fields, |item| violation(cx, item.span, format_args!("`{path}`: {what} must be unique")));
-            }
-        }
-        Rule::Holds(relation) => relation(node, &mut |span, why| violation(cx, span, format_args!("`{path}`: {why}"))),
+    }
+
+    fn report(&mut self, code: Code, span: Span, what: impl std::fmt::Display) {
+        let message = format!("`{}` {what}", self.path);
+        self.cx.report(Diagnostic::new(code, message).at(span));
+    }
+
+    fn violation(&mut self, span: Span, why: impl std::fmt::Display) {
+        self.report(Code::SchemaRule, span, why);
+    }
+
+    fn undecodable(&mut self, span: Span, why: impl std::fmt::Display) {
+        self.report(Code::InvalidValue, span, why);
+    }
+
+    fn wrong_type(&mut self, node: &Node, wanted: &str) {
+        let message = format!("`{}` must be {wanted}, not {}", self.path, node.describe());
+        let finding = Diagnostic::new(Code::WrongType, message).at(node.span);
+        let is_scalar = matches!(node.value, Value::Bool(..) | Value::Int(..) | Value::Float(..));
+        self.cx.report(if wanted == "a string" && is_scalar { finding.help("quote the value") } else { finding });
+    }
+
+    fn unknown_field(&mut self, key: &Spanned<String>, fields: &[Field]) {
+        let message = format!("unknown field `{}.{}`", self.path, key.value);
+        let finding = Diagnostic::new(Code::UnknownField, message).at(key.span);
+        self.cx.report(match crate::yaml::nearest(&key.value, fields.iter().map(|field| field.name)) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding,
+        });
     }
 }
 
-fn number(node: &Node, then: impl FnOnce(i64)) {
-    if let Value::Int(value, _) = node.value {
-        then(value);
+fn range(low: f64, high: f64) -> String {
+    match (low.is_finite(), high.is_finite()) {
+        (true, true) => format!("between {low} and {high}"),
+        (true, false) => format!("at least {low}"),
+        _ => format!("at most {high}"),
     }
 }
 
-fn duplicates(items: &[Node], fields: &str, mut report: impl FnMut(&Node)) {
-    let key = |item: &Node| -> Vec<Option<Value>> { fields.split(' ').map(|f| item.get(f).map(|n| n.value.clone())).collect() };
-    for (index, item) in items.iter().enumerate() {
-        if items[..index].iter().any(|earlier| key(earlier) == key(item)) {
-            report(item);
-        }
+fn count_range(low: usize, high: usize) -> String {
+    match (low, high) {
+        (0, high) => format!("at most {high}"),
+        (low, usize::MAX) => format!("at least {low}"),
+        (low, high) => format!("between {low} and {high}"),
     }
 }
 
@@ -178,65 +283,4 @@ fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let alphabet = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
     text.len().is_multiple_of(4) && text.len() - body.len() <= 2 && body.chars().all(alphabet)
-}
-
-fn is_gateway_duration(text: &str) -> bool {
-    let mut rest = text;
-    let mut groups = 0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = ["ms", "h", "m", "s"].into_iter().find(|unit| rest[digits..].starts_with(unit));
-        let (Some(unit), 1..=5) = (unit, digits) else { return false };
-        rest = &rest[digits + unit.len()..];
-        groups += 1;
-    }
-    (1..=4).contains(&groups)
-}
-
-/// `a`, `b` and `c`, each in backticks.
-fn list(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" and ")
-}
-
-fn violation(cx: &mut Cx<'_>, span: Span, message: std::fmt::Arguments<'_>) {
-    cx.report(Diagnostic::new(Code::SchemaRule, message.to_string()).at(span));
-}
-
-fn undecodable(cx: &mut Cx<'_>, span: Span, message: std::fmt::Arguments<'_>) {
-    cx.report(Diagnostic::new(Code::InvalidValue, message.to_string()).at(span));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gateway_durations_are_whole_numbers_of_four_units() {
-        for (text, good) in [
-            ("1s", true),
-            ("1h2m3s4ms", true),
-            ("0s", true),
-            ("1.5s", false),
-            ("10us", false),
-            ("-1s", false),
-            ("", false),
-            ("1", false),
-            ("123456s", false),
-        ] {
-            assert_eq!(is_gateway_duration(text), good, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_pattern_of_the_tables_compiles() {
-        for (_, _, rows) in KINDS {
-            for (_, rules) in *rows {
-                for rule in *rules {
-                    if let Rule::Pattern(pattern, _) = rule {
-                        assert!(regex::Regex::new(pattern).is_ok(), "{pattern}");
-                    }
-                }
-            }
-        }
-    }
 }
