@@ -317,6 +317,7 @@ codes! {
     ShutTcpPort "MSH0674" "shut-tcp-port" Warning [] "Every rule that would allow connections to a TCP port needs HTTP, so the port is shut.";
     IdentityInClear "MSH0675" "identity-in-clear" Warning [] "A rule asks for an identity where mutual TLS is off.";
     UnknownAuthorizer "MSH0676" "unknown-authorizer" Warning [] "A policy's external authorizer cannot be asked, so what its rules match is denied.";
+    RepeatedServer "MSH0677" "repeated-server" Warning ["IST0145"] "Two Gateways of the same pods have one host on one port.";
 }
 
 #[cfg(test)]

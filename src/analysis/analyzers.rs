@@ -37,6 +37,7 @@ const ANALYZERS: &[Analyzer] = &[
     gateways::bindings,
     gateways::selectors,
     gateways::ports,
+    gateways::servers,
     gateways::credentials,
     gateways::claims,
     services::port_names,

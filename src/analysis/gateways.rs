@@ -3,7 +3,7 @@
 use super::input::{Input, Labels, Of, PodView, entry, finding, selects, shown, texts};
 use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::mesh::host;
-use crate::resource::networking::{IstioGateway, VirtualService};
+use crate::resource::networking::{IstioGateway, Server, VirtualService};
 use crate::resource::{Object, PortRef};
 use crate::source::Spanned;
 use crate::yaml::Map;
@@ -178,6 +178,53 @@ pub(super) fn ports(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// Servers that another Gateway of the same pods has too, host for host
+/// (`gateway.ConflictingGatewayAnalyzer`, IST0145). Of several servers of a Gateway on one port the
+/// analyzer knows the last.
+pub(super) fn servers(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
+    let gateways: Vec<Of<'_, IstioGateway>> = input.istio_gateways().collect();
+    for gateway in &gateways {
+        for server in &gateway.spec.servers {
+            let rival = gateways.iter().filter(|other| !std::ptr::eq(other.object, gateway.object)).find_map(|other| {
+                let last = other.spec.servers.iter().rev().find(|known| port_number(known) == port_number(server))?;
+                let repeats =
+                    bind(last) == bind(server) && texts(&server.hosts).any(|host| texts(&last.hosts).any(|h| h == host));
+                (repeats && share_pods(input, gateway.spec, other.spec)).then_some((other, last))
+            });
+            let Some((other, last)) = rival else { continue };
+            let hosts = texts(&server.hosts).collect::<Vec<_>>().join("`, `");
+            let message = format!("Gateway `{}/{}` has `{hosts}` on this port too", other.object.namespace, other.object.name);
+            found.push(
+                finding(Code::RepeatedServer, gateway.object, server.span, message)
+                    .also(last.span, "the other server")
+                    .effect("the same pods serve both; which settings count depends on the age of the Gateways"),
+            );
+        }
+    }
+}
+
+fn port_number(server: &Server) -> i64 {
+    server.port.as_ref().and_then(|port| port.number.as_ref()).map_or(0, |number| number.value)
+}
+
+fn bind(server: &Server) -> &str {
+    server.bind.as_ref().map_or("", |bind| bind.value.as_str())
+}
+
+/// Whether two selectors are the same; or one is part of the other, as texts, and a pod has both.
+fn share_pods(input: &Input<'_>, one: &IstioGateway, other: &IstioGateway) -> bool {
+    let empty = Map::default();
+    let selectors = [one, other].map(|gateway| gateway.selector.as_ref().unwrap_or(&empty));
+    let words = selectors.map(|selector| {
+        let mut pairs: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={}", value.value)).collect();
+        pairs.sort();
+        pairs.join(",")
+    });
+    words[0] == words[1]
+        || ((words[0].contains(&words[1]) || words[1].contains(&words[0]))
+            && input.pods().iter().any(|pod| selectors.iter().all(|selector| selects(selector, &pod.meta.labels))))
 }
 
 /// Certificates that are not where the gateway's pods are (`gateway.SecretAnalyzer`, IST0101), or

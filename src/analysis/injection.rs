@@ -5,10 +5,11 @@ use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::resource::kubernetes::PodSpec;
 use crate::resource::meta::ObjectMeta;
 use crate::resource::{Body, Object};
-use crate::source::Span;
+use crate::source::{Span, Spanned};
 
 const PROXY: &str = "istio-proxy";
 const INJECTION: &str = "istio-injection";
+const DATAPLANE: &str = "istio.io/dataplane-mode";
 const INJECT: &str = "sidecar.istio.io/inject";
 const REVISION: &str = "istio.io/rev";
 const INJECTOR: &str = "istio-sidecar-injector";
@@ -48,15 +49,12 @@ pub(super) fn namespaces(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             continue;
         }
         let labels = &object.meta.labels;
-        if entry(labels, "istio.io/dataplane-mode") == "ambient" {
+        several_labels(object, found);
+        if entry(labels, DATAPLANE) == "ambient" {
             continue;
         }
-        match (labels.get(INJECTION), labels.get(REVISION)) {
-            (Some(injection), Some(revision)) => found.push(
-                finding(Code::SeveralInjectionLabels, object, injection.span, "two labels say which Istio injects sidecars")
-                    .also(revision.span, "the other label")
-                    .effect(format!("`{INJECTION}` wins")),
-            ),
+        // An empty label asks for nothing.
+        match (labels.get(INJECTION).filter(|value| !value.is_empty()), labels.get(REVISION)) {
             (None, None) if by_default => found.push(
                 finding(Code::InjectedByDefault, object, Span::NOWHERE, "pods get sidecars, as this Istio injects by default")
                     .help(format!("label the namespace `{INJECTION}=disabled` to keep it out of the mesh")),
@@ -68,6 +66,26 @@ pub(super) fn namespaces(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             _ => {}
         }
     }
+}
+
+/// Labels that ask for different data planes; `istio-injection: disabled` silences the others.
+fn several_labels(namespace: &Object, found: &mut Vec<Diagnostic>) {
+    let labels = &namespace.meta.labels;
+    let injection = labels.get(INJECTION);
+    if injection.is_some_and(|value| value.value != "enabled") {
+        return;
+    }
+    let given: Vec<(&str, &Spanned<String>)> =
+        [INJECTION, REVISION, DATAPLANE].into_iter().filter_map(|label| Some((label, labels.get(label)?))).collect();
+    let [(first, value), (second, other), ..] = given.as_slice() else { return };
+    let effect = match injection {
+        Some(_) => format!("`{INJECTION}` wins"),
+        None => "what happens is not defined".to_owned(),
+    };
+    let message = format!("`{first}` and `{second}` both say how pods join the mesh");
+    found.push(
+        finding(Code::SeveralInjectionLabels, namespace, value.span, message).also(other.span, "the other label").effect(effect),
+    );
 }
 
 /// Pods without sidecar where every pod should have one (`injection.Analyzer`, IST0103).

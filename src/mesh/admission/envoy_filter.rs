@@ -93,6 +93,9 @@ fn check_patch(patch: &Node, review: &mut Review<'_>) {
     if operation != "REMOVE" && part(Some(change), "value").is_none() {
         return review.reject(change.span, "a patch that does not remove needs a value");
     }
+    if let Some(value) = change.get("value") {
+        check_types(value, review);
+    }
     let Some(condition) = condition else { return };
     check_version(condition, review);
     let given: Vec<_> = ["listener", "routeConfiguration", "cluster"]
@@ -106,6 +109,23 @@ fn check_patch(patch: &Node, review: &mut Review<'_>) {
         review.reject(condition.span, format!("a match of `{field}` does not go with applyTo {apply_to}"));
     } else if wanted == Some("listener") {
         check_filter(condition, apply_to, review);
+    }
+}
+
+/// A `typed_config` says of which type it is.
+fn check_types(value: &Node, review: &mut Review<'_>) {
+    match &value.value {
+        Value::Map(entries) => {
+            for (key, entry) in entries {
+                let typed = matches!(key.value.as_str(), "typed_config" | "typedConfig");
+                if typed && entry.entries().is_some() && text(entry.get("@type")).is_empty() {
+                    review.reject(entry.span, format!("`{}` needs `@type`", key.value));
+                }
+                check_types(entry, review);
+            }
+        }
+        Value::Seq(items) => items.iter().for_each(|item| check_types(item, review)),
+        _ => {}
     }
 }
 

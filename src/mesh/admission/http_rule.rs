@@ -478,7 +478,7 @@ mod tests {
             ("100%%", true),
             ("%DOWNSTREAM_REMOTE_ADDRESS%", true),
             ("%REQ(x-user)%-%PROTOCOL%", true),
-            ("%REQ(x):10%", true),
+            ("%REQ(x):10%", false),
             ("50%", false),
             ("% x%", true),
             ("%DYNAMIC_METADATA([\"a\", \"b\"])%", true),

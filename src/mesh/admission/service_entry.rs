@@ -30,9 +30,12 @@ fn hosts(spec: &ServiceEntry, resolution: &str, review: &mut Review<'_>) {
     for host in &spec.hosts {
         if host.value == "*" {
             review.reject(host.span, "the host `*` is not allowed in a ServiceEntry");
-        } else if let Some(why) = names::wrong_wildcard_domain(&host.value) {
+            continue;
+        }
+        if let Some(why) = names::wrong_wildcard_domain(&host.value) {
             review.reject(host.span, why);
-        } else if host.contains('*') && !host.starts_with("*.") && resolution != "DYNAMIC_DNS" {
+        }
+        if host.contains('*') && !host.starts_with("*.") && resolution != "DYNAMIC_DNS" {
             review.warn(host.span, format!("the wildcard of `{}` is not a whole label", host.value));
         }
     }
