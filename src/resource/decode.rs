@@ -206,8 +206,9 @@ impl Decoder {
     }
 
     fn not_modelled(&mut self, node: &Node, kind: &str) {
-        let finding = Diagnostic::new(Code::NotModelled, format!("{} is not modelled", reference(node, kind, &self.default_namespace)))
-            .effect("the mesh is simulated as if the object were not there");
+        let finding =
+            Diagnostic::new(Code::NotModelled, format!("{} is not modelled", reference(node, kind, &self.default_namespace)))
+                .effect("the mesh is simulated as if the object were not there");
         self.about(finding, node, kind, "kind");
     }
 
