@@ -156,9 +156,9 @@ pub fn without_repeats(findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// Declares the table of codes: variant, stable code, selectable name, severity, IST
-/// cross-references, one sentence.
+/// cross-references, Kiali's if there are any, one sentence.
 macro_rules! codes {
-    ($($variant:ident $code:literal $name:literal $severity:ident [$($ist:literal),*] $summary:literal;)*) => {
+    ($($variant:ident $code:literal $name:literal $severity:ident [$($ist:literal),*] $(kia [$($kia:literal),*])? $summary:literal;)*) => {
         /// The kinds of findings. Codes are stable; retired ones are not reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -193,6 +193,12 @@ macro_rules! codes {
                 match self { $(Code::$variant => &[$($ist),*],)* }
             }
 
+            /// Kiali's codes for the same thing.
+            #[must_use]
+            pub const fn kia(self) -> &'static [&'static str] {
+                match self { $(Code::$variant => &[$($($kia),*)?],)* }
+            }
+
             /// What the finding means, in one sentence.
             #[must_use]
             pub const fn summary(self) -> &'static str {
@@ -225,16 +231,16 @@ codes! {
     AdmissionWarning "MSH0202" "admission-warning" Warning ["IST0133"] "Istio's admission webhook accepts the object with a warning.";
     RedundantRule "MSH0203" "redundant-rule" Warning ["IST0130"] "A rule that istiod's webhook knows to be unused.";
     RedundantMatch "MSH0204" "redundant-match" Note ["IST0131"] "A match that istiod's webhook knows to be unused.";
-    UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] "A route names a subset that no DestinationRule defines.";
-    UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] "A route names a host that is not in the registry.";
-    UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101", "IST0132"] "A VirtualService names a Gateway that does not exist.";
+    UndefinedSubset "MSH0301" "undefined-subset" Error ["IST0101"] kia ["KIA1107"] "A route names a subset that no DestinationRule defines.";
+    UndefinedHost "MSH0302" "undefined-host" Error ["IST0101"] kia ["KIA1101"] "A route names a host that is not in the registry.";
+    UndefinedGateway "MSH0303" "undefined-gateway" Error ["IST0101", "IST0132"] kia ["KIA1102"] "A VirtualService names a Gateway that does not exist.";
     UndefinedPort "MSH0304" "undefined-port" Error ["IST0101"] "A route names a port that the destination does not have.";
-    EmptySubset "MSH0305" "empty-subset" Warning ["IST0173"] "A subset selects no endpoint.";
-    ConflictingHost "MSH0306" "conflicting-host" Warning ["IST0109"] "Several VirtualServices claim one host in the mesh; only one of them is used.";
+    EmptySubset "MSH0305" "empty-subset" Warning ["IST0173"] kia ["KIA0203"] "A subset selects no endpoint.";
+    ConflictingHost "MSH0306" "conflicting-host" Warning ["IST0109"] kia ["KIA1106"] "Several VirtualServices claim one host in the mesh; only one of them is used.";
     UnreachableRule "MSH0307" "unreachable-rule" Warning ["IST0130"] "A rule that no request can reach.";
-    UnselectedGateway "MSH0308" "unselected-gateway" Error ["IST0101"] "A Gateway selects no workload.";
-    ConflictingServer "MSH0309" "conflicting-server" Warning ["IST0145"] "A server of a Gateway cannot stand beside an older one on its port; it is left out.";
-    InvalidBackEnd "MSH0310" "invalid-back-end" Error [] "A Gateway API route has a back end or filter that Istio does not take; the whole route is left out.";
+    UnselectedGateway "MSH0308" "unselected-gateway" Error ["IST0101"] kia ["KIA0302"] "A Gateway selects no workload.";
+    ConflictingServer "MSH0309" "conflicting-server" Warning ["IST0145"] kia ["KIA0301"] "A server of a Gateway cannot stand beside an older one on its port; it is left out.";
+    InvalidBackEnd "MSH0310" "invalid-back-end" Error [] kia ["KIA1402"] "A Gateway API route has a back end or filter that Istio does not take; the whole route is left out.";
     RefusedListener "MSH0311" "refused-listener" Error [] "The proxy refuses to load a listener because two of its filter chains match the same connections.";
     ReservedName "MSH0312" "reserved-name" Error [] "An object has a name that means something else in rules.";
     CompetingCatchAll "MSH0313" "competing-catch-all" Warning [] "Several VirtualServices take every request for one host at one gateway; only one of them is used.";
@@ -242,8 +248,8 @@ codes! {
     ConflictingService "MSH0331" "conflicting-service" Warning [] "Several services claim one host; each client uses only one of them.";
     ServiceWithoutPods "MSH0332" "service-without-pods" Warning [] "The selector of a Service matches no pod of the input.";
     UnknownTargetPort "MSH0333" "unknown-target-port" Warning [] "A Service names a target port that no container of its pods declares.";
-    RuleWithoutHost "MSH0334" "rule-without-host" Note ["IST0174"] "A DestinationRule is for a host that is not in the registry; it has no effect.";
-    DuplicateSubset "MSH0335" "duplicate-subset" Warning [] "Several DestinationRules for one host define the same subset; only the oldest counts.";
+    RuleWithoutHost "MSH0334" "rule-without-host" Note ["IST0174"] kia ["KIA0202"] "A DestinationRule is for a host that is not in the registry; it has no effect.";
+    DuplicateSubset "MSH0335" "duplicate-subset" Warning [] kia ["KIA0201"] "Several DestinationRules for one host define the same subset; only the oldest counts.";
     IgnoredCredential "MSH0336" "ignored-credential" Warning [] "A DestinationRule names a secret that sidecars may not read, so they send plaintext.";
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
@@ -254,18 +260,18 @@ codes! {
     InternalGateway "MSH0603" "internal-gateway" Warning ["IST0165"] "A VirtualService names a Gateway that Istio makes for itself.";
     UnknownSecret "MSH0604" "unknown-secret" Error ["IST0101"] "A Gateway names a Secret that does not exist where its pods are.";
     InvalidCredential "MSH0605" "invalid-credential" Error ["IST0161"] "A Gateway's Secret holds no certificate.";
-    UnknownNamespace "MSH0606" "unknown-namespace" Error ["IST0101"] "A policy names a namespace that does not exist.";
-    UnmatchedSelector "MSH0607" "unmatched-selector" Error ["IST0101"] "A selector finds no pod.";
-    UnmatchedPolicy "MSH0608" "unmatched-policy" Warning ["IST0127"] "A policy's selector finds no pod.";
+    UnknownNamespace "MSH0606" "unknown-namespace" Error ["IST0101"] kia ["KIA0101"] "A policy names a namespace that does not exist.";
+    UnmatchedSelector "MSH0607" "unmatched-selector" Error ["IST0101"] kia ["KIA0004"] "A selector finds no pod.";
+    UnmatchedPolicy "MSH0608" "unmatched-policy" Warning ["IST0127"] kia ["KIA0004"] "A policy's selector finds no pod.";
     UnstatedPort "MSH0609" "unstated-port" Warning ["IST0112"] "A destination names none of its service's ports.";
     UnexposedServer "MSH0610" "unexposed-server" Warning ["IST0162"] "A Gateway has a server on a port that no Service of its pods has.";
-    ConflictingSidecars "MSH0611" "conflicting-sidecars" Error ["IST0110"] "Several Sidecars select the same pods.";
-    SeveralDefaultSidecars "MSH0612" "several-default-sidecars" Error ["IST0111"] "A namespace has several Sidecars without selector.";
+    ConflictingSidecars "MSH0611" "conflicting-sidecars" Error ["IST0110"] kia ["KIA0003"] "Several Sidecars select the same pods.";
+    SeveralDefaultSidecars "MSH0612" "several-default-sidecars" Error ["IST0111"] kia ["KIA0002"] "A namespace has several Sidecars without selector.";
     SharedCertificate "MSH0613" "shared-certificate" Warning ["IST0138"] "Several Gateways of the same pods have one certificate.";
-    ConflictingTelemetries "MSH0614" "conflicting-telemetries" Error ["IST0159"] "Several Telemetries select the same pods.";
-    SeveralDefaultTelemetries "MSH0615" "several-default-telemetries" Error ["IST0160"] "A namespace has several Telemetries without selector.";
-    ConflictingProtocol "MSH0616" "conflicting-protocol" Warning ["IST0177"] "ServiceEntries give one port of one host different protocols.";
-    UnclearPortName "MSH0617" "unclear-port-name" Note ["IST0118"] "The name of a port does not say its protocol.";
+    ConflictingTelemetries "MSH0614" "conflicting-telemetries" Error ["IST0159"] kia ["KIA0003"] "Several Telemetries select the same pods.";
+    SeveralDefaultTelemetries "MSH0615" "several-default-telemetries" Error ["IST0160"] kia ["KIA0002"] "A namespace has several Telemetries without selector.";
+    ConflictingProtocol "MSH0616" "conflicting-protocol" Warning ["IST0177"] kia ["KIA1212"] "ServiceEntries give one port of one host different protocols.";
+    UnclearPortName "MSH0617" "unclear-port-name" Note ["IST0118"] kia ["KIA0601"] "The name of a port does not say its protocol.";
     ExternalNamePort "MSH0618" "external-name-port" Warning ["IST0150"] "A port of an ExternalName service is named for TCP.";
     UnaddressedPort "MSH0619" "unaddressed-port" Warning ["IST0134"] "A TCP port of a ServiceEntry has no address.";
     ConflictingTransport "MSH0620" "conflicting-transport" Warning ["IST0116"] "Services of one Deployment give one port different transport protocols.";
@@ -301,16 +307,16 @@ codes! {
     OldGatewayApi "MSH0650" "old-gateway-api" Warning ["IST0176"] "A definition of the Gateway API is too old.";
     NegativeCondition "MSH0651" "negative-condition" Warning ["IST0171"] "The cluster says that something is wrong with an object.";
     CoveredMatch "MSH0660" "covered-match" Warning [] "An earlier match takes every request from this one.";
-    UnknownRuleHost "MSH0661" "unknown-rule-host" Warning [] "A rule is for a host that no service has.";
+    UnknownRuleHost "MSH0661" "unknown-rule-host" Warning [] kia ["KIA1101"] "A rule is for a host that no service has.";
     RulesWithoutHttp "MSH0662" "rules-without-http" Warning [] "HTTP rules are for a service without HTTP ports.";
-    PlaintextToStrict "MSH0663" "plaintext-to-strict" Error [] "Clients send plaintext to servers that take mutual TLS only.";
-    UnknownExportTarget "MSH0664" "unknown-export-target" Warning [] "An object is exported to a namespace that does not exist.";
-    NeverMatchingMethod "MSH0665" "never-matching-method" Warning [] "A policy names a method in lower case.";
+    PlaintextToStrict "MSH0663" "plaintext-to-strict" Error [] kia ["KIA0204"] "Clients send plaintext to servers that take mutual TLS only.";
+    UnknownExportTarget "MSH0664" "unknown-export-target" Warning [] kia ["KIA0005"] "An object is exported to a namespace that does not exist.";
+    NeverMatchingMethod "MSH0665" "never-matching-method" Warning [] kia ["KIA0102"] "A policy names a method in lower case.";
     UnusedPortException "MSH0666" "unused-port-exception" Warning [] "A policy has an exception for a port that its workloads do not have.";
-    UnknownPrincipal "MSH0667" "unknown-principal" Note [] "A policy names a service account that runs nothing.";
-    UnattachedRoute "MSH0668" "unattached-route" Warning [] "A route of the Gateway API does not fit its parent.";
+    UnknownPrincipal "MSH0667" "unknown-principal" Note [] kia ["KIA0106"] "A policy names a service account that runs nothing.";
+    UnattachedRoute "MSH0668" "unattached-route" Warning [] kia ["KIA1401"] "A route of the Gateway API does not fit its parent.";
     RepeatedRouteMatch "MSH0669" "repeated-route-match" Warning [] "An older route has the same match for the same hostname.";
-    UnknownBackEnd "MSH0670" "unknown-back-end" Warning [] "A route of the Gateway API names a back end that it cannot use.";
+    UnknownBackEnd "MSH0670" "unknown-back-end" Warning [] kia ["KIA1402"] "A route of the Gateway API names a back end that it cannot use.";
     WeightlessRule "MSH0671" "weightless-rule" Warning [] "All back ends of a rule have weight 0.";
     UnmetPort "MSH0672" "unmet-port" Warning [] "A match is for a port that none of the rule's hosts has.";
     EmptyAbort "MSH0673" "empty-abort" Warning [] "A fault aborts requests with no status, which does nothing.";
@@ -318,6 +324,9 @@ codes! {
     IdentityInClear "MSH0675" "identity-in-clear" Warning [] "A rule asks for an identity where mutual TLS is off.";
     UnknownAuthorizer "MSH0676" "unknown-authorizer" Warning [] "A policy's external authorizer cannot be asked, so what its rules match is denied.";
     RepeatedServer "MSH0677" "repeated-server" Warning ["IST0145"] "Two Gateways of the same pods have one host on one port.";
+    UnusedSuppression "MSH0701" "unused-suppression" Warning [] "A comment or annotation suppresses nothing.";
+    UnknownSuppression "MSH0702" "unknown-suppression" Warning [] "A comment suppresses findings by a word that is no code.";
+    RepeatedSuppression "MSH0703" "repeated-suppression" Note [] "A finding is suppressed twice; one of the two can go.";
 }
 
 #[cfg(test)]

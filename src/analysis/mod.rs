@@ -20,6 +20,9 @@
 //! | `gateway_api` | Gateways and routes of the Gateway API |
 //! | `reachability` | matches that an earlier one takes everything from |
 //!
+//! What is done with findings before they are shown: [`suppression`], [`selection`], [`baseline`], and
+//! the file that configures it, [`config`].
+//!
 //! [`space`] holds sets of requests and the proofs about them. Beside it, [`tls_check`] tells for each service port what both sides expect of TLS.
 //!
 //! Analyzers look at all objects, also at those that the admission webhook refuses: a reference into
@@ -28,6 +31,8 @@
 mod analyzers;
 mod annotations;
 mod authorization;
+pub mod baseline;
+pub mod config;
 mod conflicts;
 mod control_plane;
 mod destination_rules;
@@ -39,9 +44,10 @@ mod injection;
 mod input;
 mod policies;
 mod reachability;
+pub mod selection;
 mod services;
 pub mod space;
-mod suppression;
+pub mod suppression;
 #[cfg(test)]
 mod testing;
 mod tls_check;

@@ -8,10 +8,12 @@ use super::check::{self, CheckArgs};
 use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
+use super::explain::{self, ExplainArgs};
 use super::export::{self, ExportArgs};
 use super::route::{self, RouteArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
+use super::shell::{self, CompletionsArgs, ManArgs};
 use super::tls_check::{self, TlsCheckArgs};
 
 /// Offline, deterministic simulator and validator of service-mesh traffic routing.
@@ -42,8 +44,11 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(CheckArgs),
+    Completions(CompletionsArgs),
     Conformance(ConformanceArgs),
+    Explain(ExplainArgs),
     Export(ExportArgs),
+    Man(ManArgs),
     Route(RouteArgs),
     Run(RunArgs),
     Schema(SchemaArgs),
@@ -54,8 +59,11 @@ impl Command {
     fn run(&self, cx: &mut Context) -> Outcome {
         match self {
             Command::Check(args) => check::run(args, cx),
+            Command::Completions(args) => shell::completions::<App>(args, cx),
             Command::Conformance(args) => conformance::run(args, cx),
+            Command::Explain(args) => explain::run(args, cx),
             Command::Export(args) => export::run(args, cx),
+            Command::Man(args) => shell::man::<App>(args, cx),
             Command::Route(args) => route::run(args, cx),
             Command::Run(args) => run::run(args, cx),
             Command::Schema(args) => schema::run(args, cx),
@@ -77,7 +85,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let mut cx = Context::new(app.color, verbosity);
     let outcome = app.command.run(&mut cx).and_then(|exit| cx.flush().map(|()| exit));
-    outcome.unwrap_or_else(|stop| explain(&stop, &mut cx)).into()
+    outcome.unwrap_or_else(|stop| tell(&stop, &mut cx)).into()
 }
 
 /// Help and version are results; anything else that clap stops for is wrong usage.
@@ -87,7 +95,7 @@ fn usage(error: &clap::Error) -> Exit {
     if error.use_stderr() { Exit::Unusable } else { Exit::Good }
 }
 
-fn explain(stop: &Stop, cx: &mut Context) -> Exit {
+fn tell(stop: &Stop, cx: &mut Context) -> Exit {
     match stop {
         Stop::ClosedPipe => Exit::Good,
         Stop::Output(error) => {

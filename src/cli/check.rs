@@ -1,16 +1,27 @@
 //! `meshsim check`: is this configuration right?
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use meshsim::analysis;
-use meshsim::diagnostic::{self, Severity};
+use meshsim::analysis::baseline::Baseline;
+use meshsim::analysis::config::{self, FailOn};
+use meshsim::analysis::selection::{Selection, Selector};
+use meshsim::analysis::{self, suppression};
+use meshsim::diagnostic::{self, Diagnostic};
 use meshsim::mesh::{self, CompileOptions};
-use meshsim::report;
+use meshsim::report::{self, FindingsTally, gate};
+use meshsim::source::Sources;
+use meshsim::text::plural;
+use meshsim::yaml::{Limits, parse};
 
 use super::context::Context;
-use super::exit::{Exit, Outcome};
-use super::input::Input;
+use super::exit::{Exit, Outcome, Stop};
+use super::input::{Input, Loaded};
 use super::release::Release;
+use super::result_file;
+
+/// The file that is read if it is there and no other is named.
+const CONFIG: &str = ".meshsim.yaml";
 
 /// Check configuration: syntax, schema and meaning
 #[derive(Debug, clap::Args)]
@@ -22,35 +33,246 @@ pub(crate) struct CheckArgs {
     input: Input,
     #[command(flatten)]
     release: Release,
-    /// How to print findings
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Full)]
-    output: Format,
+    /// How to print findings: full, concise, json, json-lines, github, gitlab, junit, sarif or markdown; with =FILE into a file; may be repeated
+    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", value_parser = Output::parse, env = "MESHSIM_OUTPUT")]
+    outputs: Vec<Output>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Do not count findings of this baseline
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    baseline: Option<PathBuf>,
+    /// Write the findings into a baseline and succeed
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline", help_heading = "Selection")]
+    write_baseline: Option<PathBuf>,
+}
+
+/// Which findings count.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Selection")]
+struct SelectionArgs {
+    /// Only these findings: a code, the beginning of codes, a name, or a code of istioctl or Kiali; comma-separated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = selector)]
+    select: Vec<Selector>,
+    /// Not these findings
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = selector)]
+    ignore: Vec<Selector>,
+    /// The severity from which findings fail the check [default: error]
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    fail_on: Option<Threshold>,
+    /// File that says this for the repository [default: .meshsim.yaml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read no such file
+    #[arg(long, conflicts_with = "config")]
+    no_config: bool,
+}
+
+fn selector(word: &str) -> Result<Selector, String> {
+    Selector::parse(word).map_err(|error| error.to_string())
+}
+
+/// What fails a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Threshold {
+    /// Errors
+    Error,
+    /// Warnings and errors
+    Warning,
+    /// Everything
+    Note,
+    /// Nothing
+    Never,
+}
+
+impl From<Threshold> for FailOn {
+    fn from(threshold: Threshold) -> Self {
+        match threshold {
+            Threshold::Error => FailOn::Error,
+            Threshold::Warning => FailOn::Warning,
+            Threshold::Note => FailOn::Note,
+            Threshold::Never => FailOn::Never,
+        }
+    }
+}
+
+/// A format, and the file it goes into; standard output if none is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Output {
+    format: Format,
+    file: Option<PathBuf>,
 }
 
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// With an excerpt of the file
     Full,
-    /// One line each
     Concise,
+    Json,
+    JsonLines,
+    Github,
+    Gitlab,
+    Junit,
+    Sarif,
+    Markdown,
+}
+
+impl Output {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (format, file) = match text.split_once('=') {
+            Some((_, "")) => return Err("a name of a file must follow `=`".to_owned()),
+            Some((format, file)) => (format, Some(PathBuf::from(file))),
+            None => (text, None),
+        };
+        let words = "write full, concise, json, json-lines, github, gitlab, junit, sarif or markdown";
+        let format = <Format as clap::ValueEnum>::from_str(format, false).map_err(|_| format!("no such format; {words}"))?;
+        Ok(Output { format, file })
+    }
+}
+
+/// What is to be shown.
+struct Verdict<'a> {
+    sources: &'a Sources,
+    findings: Vec<Diagnostic>,
+    selection: Selection,
+    tally: FindingsTally,
 }
 
 /// Runs `meshsim check`.
 pub(crate) fn run(args: &CheckArgs, cx: &mut Context) -> Outcome {
+    if args.outputs.iter().filter(|output| output.file.is_none()).count() > 1 {
+        return Err(Stop::Unusable(vec![
+            "only one format goes to standard output; name files for others: `-o sarif=FILE`".to_owned(),
+        ]));
+    }
+    let (selection, configured) = selection(&args.selection, cx)?;
+    let baseline = args.baseline.clone().or(configured.filter(|_| args.write_baseline.is_none()));
+    let baseline = baseline.map(|path| read_baseline(&path)).transpose()?;
     let loaded = args.input.load(&args.paths, cx)?;
     cx.detail(&format!("{} objects in {} files", loaded.objects.items.len(), loaded.sources.iter().count()));
+    let (mut findings, suppressed) = find(&loaded, args);
+    findings.retain(|finding| selection.shows(finding.code));
+    report::order(&mut findings);
+    if let Some(path) = &args.write_baseline {
+        result_file::write(path, Baseline::of(&findings).text().as_bytes())?;
+        cx.print(&format!("{}: {}\n", path.display(), plural(findings.len() as u64, "finding")))?;
+        return Ok(Exit::Good);
+    }
+    let mut tally = FindingsTally { suppressed, known: 0 };
+    if let Some(baseline) = baseline {
+        let before = findings.len();
+        let (new, gone) = baseline.unknown(findings);
+        (findings, tally.known) = (new, before);
+        tally.known -= findings.len();
+        if gone > 0 {
+            cx.note(&format!("{} of the baseline can go: write it anew", plural(gone as u64, "finding")));
+        }
+    }
+    let verdict = Verdict { sources: &loaded.sources, findings, selection, tally };
+    show(&verdict, &args.outputs, cx)?;
+    let failed = verdict.findings.iter().any(|finding| verdict.selection.fails(finding));
+    Ok(if failed { Exit::Findings } else { Exit::Good })
+}
+
+/// All findings that no comment suppresses, and how many comments do.
+fn find(loaded: &Loaded, args: &CheckArgs) -> (Vec<Diagnostic>, usize) {
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
     let (compiled, meaning) = mesh::compile(&loaded.objects, &options);
-    let all = analysis::analyze(&loaded.objects, &compiled, [loaded.diagnostics, meaning].concat());
-    let mut findings = diagnostic::without_repeats(all);
-    report::order(&mut findings);
-    let text = match args.output {
-        Format::Full => report::findings(&loaded.sources, &findings, cx.color()),
-        Format::Concise => report::findings_concise(&loaded.sources, &findings, cx.color()),
+    let all = analysis::analyze(&loaded.objects, &compiled, [loaded.diagnostics.clone(), meaning].concat());
+    suppression::suppress(&loaded.suppressions, diagnostic::without_repeats(all))
+}
+
+/// What counts, by command line and configuration, and the baseline that the latter names.
+fn selection(args: &SelectionArgs, cx: &mut Context) -> Result<(Selection, Option<PathBuf>), Stop> {
+    let path = match &args.config {
+        Some(path) => Some(path.as_path()),
+        None => Some(Path::new(CONFIG)).filter(|path| !args.no_config && path.is_file()),
     };
-    cx.print(&text)?;
-    cx.print(&report::findings_summary(&loaded.sources, &findings))?;
-    let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if failed { Exit::Findings } else { Exit::Good })
+    let (mut selection, baseline) = match path {
+        Some(path) => read_config(path, cx)?,
+        None => (Selection::default(), None),
+    };
+    if !args.select.is_empty() {
+        selection.select.clone_from(&args.select);
+    }
+    selection.ignore.extend(args.ignore.iter().cloned());
+    if let Some(threshold) = args.fail_on {
+        selection.fail_on = FailOn::from(threshold).severity();
+    }
+    Ok((selection, baseline))
+}
+
+fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> Stop {
+    Stop::Unusable(vec![format!("{}: {why}", path.display())])
+}
+
+fn read_config(path: &Path, cx: &mut Context) -> Result<(Selection, Option<PathBuf>), Stop> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let mut sources = Sources::new();
+    let file = sources.add(path.display().to_string(), text);
+    let (documents, mut findings) = parse(&sources, file, Limits::default());
+    let mut read = None;
+    if let Some(document) = documents.first() {
+        let (config, wrong) = config::decode(document);
+        findings.extend(wrong);
+        read = config;
+    }
+    let config = read.unwrap_or_default();
+    let (selection, wrong) = config.selection();
+    findings.extend(wrong);
+    if !findings.is_empty() {
+        let text = report::findings(&sources, &findings, cx.color());
+        cx.findings(&text);
+        return Err(unreadable(path, &"this is no configuration of a check"));
+    }
+    let beside = |name: &str| path.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+    Ok((selection, config.baseline.map(|name| beside(&name))))
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline, Stop> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Baseline::parse(&text).map_err(|error| unreadable(path, &error))
+}
+
+fn show(verdict: &Verdict<'_>, outputs: &[Output], cx: &mut Context) -> Result<(), Stop> {
+    for output in outputs {
+        if let Some(file) = &output.file {
+            result_file::write(file, verdict.text(output.format, false).as_bytes())?;
+        }
+    }
+    let shown = match outputs.iter().find(|output| output.file.is_none()) {
+        Some(output) => Some(output.format),
+        None => outputs.is_empty().then_some(Format::Full),
+    };
+    if let Some(format) = shown {
+        cx.print(&verdict.text(format, cx.color()))?;
+    }
+    if matches!(shown, None | Some(Format::Full | Format::Concise)) {
+        cx.print(&verdict.summary())?;
+    }
+    Ok(())
+}
+
+impl Verdict<'_> {
+    fn text(&self, format: Format, color: bool) -> String {
+        let (sources, findings) = (self.sources, &self.findings);
+        match format {
+            Format::Full => report::findings(sources, findings, color),
+            Format::Concise => report::findings_concise(sources, findings, color),
+            Format::Json => report::findings_json(sources, findings, self.tally),
+            Format::JsonLines => report::findings_json_lines(sources, findings),
+            Format::Github => gate::findings_github(sources, findings),
+            Format::Gitlab => gate::findings_gitlab(sources, findings),
+            Format::Junit => gate::findings_junit(sources, findings, |finding| self.selection.fails(finding)),
+            Format::Sarif => gate::findings_sarif(sources, findings),
+            Format::Markdown => gate::findings_markdown(sources, findings),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let counts = [(self.tally.suppressed, "suppressed"), (self.tally.known, "in the baseline")];
+        let hidden: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let text = report::findings_summary(self.sources, &self.findings);
+        if hidden.is_empty() { text } else { format!("{} ({})\n", text.trim_end(), hidden.join(", ")) }
+    }
 }

@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
+use meshsim::analysis::suppression::{self, Suppression};
 use meshsim::diagnostic::{Code, Diagnostic};
 use meshsim::resource::{self, Decoder, Objects};
 use meshsim::source::{FileId, Sources, Span, Spanned};
@@ -57,6 +58,8 @@ pub(crate) struct Loaded {
     pub(crate) objects: Objects,
     /// Findings of reading and decoding.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// Comments that suppress findings.
+    pub(crate) suppressions: Vec<Suppression>,
 }
 
 impl Input {
@@ -87,8 +90,15 @@ impl Input {
         let mut decoder = Decoder::new(&self.namespace);
         let files: Vec<FileId> =
             files.into_iter().filter(|file| !mesh_config.as_ref().is_some_and(|configs| configs.contains(file))).collect();
+        let mut suppressions = Vec::new();
         for file in &files {
-            diagnostics.extend(parse(&mut sources, *file, |document| decoder.read(&document)));
+            let mut comments = Vec::new();
+            let each = |document: Document| {
+                comments.extend(suppression::comments(&document));
+                decoder.read(&document);
+            };
+            diagnostics.extend(parse(&mut sources, *file, each));
+            suppressions.extend(comments.into_iter().filter_map(|comment| comment.resolved(&sources)));
         }
         if diagnostics.iter().filter(|finding| finding.code == Code::NoDocuments).count() == files.len() {
             let names = sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
@@ -105,7 +115,7 @@ impl Input {
             diagnostics.extend(findings);
             objects.mesh_config = config.or(objects.mesh_config);
         }
-        Ok(Loaded { sources, objects, diagnostics })
+        Ok(Loaded { sources, objects, diagnostics, suppressions })
     }
 
     /// Reads a scenario's mesh as it is at a time, with everything else that was named beside it.
@@ -124,7 +134,7 @@ impl Input {
         let at = staging::instant(&scenario, &self.at).map_err(|why| Stop::Unusable(vec![format!("--at: {why}")]))?;
         let (objects, findings) = staging::objects_at(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, at);
         diagnostics.extend(findings);
-        Ok(Loaded { sources, objects, diagnostics })
+        Ok(Loaded { sources, objects, diagnostics, suppressions: Vec::new() })
     }
 }
 

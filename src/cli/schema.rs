@@ -18,6 +18,10 @@ enum Schema {
     Scenario,
     /// Results of `meshsim run -o json`
     Result,
+    /// Results of `meshsim check -o json`
+    Findings,
+    /// `.meshsim.yaml`, which says how a repository is checked
+    Config,
 }
 
 /// Runs `meshsim schema`.
@@ -25,6 +29,8 @@ pub(crate) fn run(args: &SchemaArgs, cx: &mut Context) -> Outcome {
     let schema = match args.of {
         Schema::Scenario => meshsim::scenario::schema(),
         Schema::Result => meshsim::report::result_schema(),
+        Schema::Findings => meshsim::report::findings_schema(),
+        Schema::Config => meshsim::analysis::config::schema(),
     };
     cx.print(&format!("{schema:#}\n"))?;
     Ok(Exit::Good)

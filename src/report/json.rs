@@ -3,6 +3,7 @@
 //! Counts and nanoseconds are integers, shares are decimals between 0 and 1, every field is always
 //! there. A change that readers could notice makes a new version of [`RUN_SCHEMA`]; new fields do not.
 
+mod findings;
 mod wire;
 
 use serde_json::{Map, Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::record::{self, RunReport, SegmentKind, Verdict};
 use crate::source::{Sources, Span};
 use crate::time::Instant;
+pub use findings::{FINDINGS_SCHEMA, FindingsTally, findings_json, findings_json_lines, findings_schema};
 use wire::{Wire, wire};
 
 /// The name and version of the schema, found in the field `schema` of every result.

@@ -8,6 +8,7 @@ mod conformance;
 mod columns;
 mod eras;
 mod finding;
+pub mod gate;
 #[cfg(test)]
 mod fixture;
 mod json;
@@ -23,7 +24,9 @@ mod tls_check;
 pub use conformance::{conformance, conformance_json};
 pub use eras::{ERAS_SCHEMA, eras, eras_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
-pub use json::{RUN_SCHEMA, result_schema, run_json};
+pub use json::{
+    FINDINGS_SCHEMA, FindingsTally, RUN_SCHEMA, findings_json, findings_json_lines, findings_schema, result_schema, run_json,
+};
 pub use proxy_config::{clusters, endpoints, listeners, routes};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
 pub use summary::{Detail, Page, summary};

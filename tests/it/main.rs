@@ -1,6 +1,7 @@
 //! Integration tests, one binary: whole programs and whole files in, bytes out.
 
 mod balance;
+mod check_commands;
 mod conformance;
 mod engine;
 mod engine_balance;
