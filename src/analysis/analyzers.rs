@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 use super::input::Input;
 use super::{
     annotations, authorization, conflicts, control_plane, destination_rules, destinations, envoy_filters, gateway_api, gateways,
-    injection, policies, reachability, services, suppression,
+    injection, policies, reachability, redirect_loops, rule_settings, services, splits, suppression,
 };
 use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::Mesh;
@@ -23,6 +23,7 @@ const ANALYZERS: &[Analyzer] = &[
     conflicts::certificates,
     conflicts::protocols,
     destinations::hosts,
+    destinations::empty_services,
     destinations::subsets,
     destinations::ports,
     destinations::delegates,
@@ -70,6 +71,14 @@ const ANALYZERS: &[Analyzer] = &[
     gateway_api::repeated_matches,
     gateway_api::back_ends,
     reachability::check,
+    rule_settings::timeouts,
+    rule_settings::faults,
+    rule_settings::accidental_alternatives,
+    rule_settings::expressions,
+    splits::onto_one_version,
+    splits::at_gateways_only,
+    splits::across_hashes,
+    redirect_loops::check,
 ];
 
 /// All findings about an input: those that reading and compiling it gave (`found`), and what the

@@ -2,7 +2,9 @@
 
 use super::conflicts::is_in_mesh;
 use super::input::{Input, Of, finding, text, texts};
-use crate::diagnostic::{Code, Diagnostic, Severity};
+use rustc_hash::FxHashMap;
+
+use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 use crate::mesh::host;
 use crate::mesh::registry::{Protocol, Service};
 use crate::resource::networking::{Destination, VirtualService};
@@ -46,6 +48,37 @@ fn clients<'a>(vs: &Of<'a, VirtualService>) -> Vec<&'a str> {
     let named: Vec<&str> =
         texts(&vs.spec.export_to).map(|name| if name == "." { vs.object.namespace.as_str() } else { name }).collect();
     if named.is_empty() || named.contains(&"*") { vec![vs.object.namespace.as_str()] } else { named }
+}
+
+/// Destinations whose Service selects no pod of the input, where it holds pods at all.
+pub(super) fn empty_services(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
+    let empty: FxHashMap<ObjectRef, &Diagnostic> = input
+        .found
+        .iter()
+        .filter(|finding| finding.code == Code::ServiceWithoutPods)
+        .filter_map(|finding| Some((finding.object.clone()?, finding)))
+        .collect();
+    if empty.is_empty() {
+        return;
+    }
+    for vs in input.virtual_services() {
+        for destination in destinations(vs.spec) {
+            let Some(written) = &destination.host else { continue };
+            let name = resolved(&written.value, &vs.object.namespace);
+            let mut parts = name.split('.');
+            let (Some(service), Some(namespace)) = (parts.next(), parts.next()) else { continue };
+            let object = ObjectRef { kind: "Service".to_owned(), namespace: namespace.to_owned(), name: service.to_owned() };
+            if let Some(cause) = empty.get(&object).filter(|_| name.ends_with(".svc.cluster.local")) {
+                let message = format!("`{name}` has no endpoint");
+                let finding = finding(Code::EmptyDestination, vs.object, written.span, message)
+                    .effect("requests sent there get 503 UH; mirrored ones are lost");
+                found.push(match &cause.primary {
+                    Some(label) => finding.also(label.span, "selects no pod"),
+                    None => finding,
+                });
+            }
+        }
+    }
 }
 
 /// Destination hosts that nobody has, or that none of the rule's clients see

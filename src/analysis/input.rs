@@ -13,6 +13,8 @@ pub(super) type Labels = Map<Spanned<String>>;
 
 /// The input of all analyzers.
 pub(super) struct Input<'a> {
+    /// As it was read, for compiling it anew.
+    pub(super) all: &'a Objects,
     pub(super) objects: &'a [Object],
     pub(super) mesh: &'a Mesh,
     /// The namespace whose configuration is for everyone.
@@ -97,7 +99,7 @@ impl<'a> Input<'a> {
             config.and_then(|config| config.root_namespace.as_ref()).map_or("istio-system", |name| name.value.as_str());
         let default_export_to = config.map_or_else(Vec::new, |config| texts(&config.default_virtual_service_export_to).collect());
         let pods = objects.items.iter().filter_map(pod_view).collect();
-        Input { objects: &objects.items, mesh, root_namespace, default_export_to, pods, found }
+        Input { all: objects, objects: &objects.items, mesh, root_namespace, default_export_to, pods, found }
     }
 
     /// Pods and the templates of workloads.

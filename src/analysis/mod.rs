@@ -18,7 +18,10 @@
 //! | `envoy_filters` | patches of proxies |
 //! | `control_plane` | webhooks, istiod, versions of APIs |
 //! | `gateway_api` | Gateways and routes of the Gateway API |
-//! | `reachability` | matches that an earlier one takes everything from |
+//! | `reachability` | matches that no request gets to |
+//! | `rule_settings` | timeouts, retries, faults and matches of one rule |
+//! | `splits` | weights that change nothing |
+//! | `redirect_loops` | redirects that come back |
 //!
 //! What is done with findings before they are shown: [`suppression`], [`selection`], [`baseline`], and
 //! the file that configures it, [`config`].
@@ -44,13 +47,17 @@ mod injection;
 mod input;
 mod policies;
 mod reachability;
+mod redirect_loops;
+mod rule_settings;
 pub mod selection;
 mod services;
 pub mod space;
+mod splits;
 pub mod suppression;
 #[cfg(test)]
 mod testing;
 mod tls_check;
 
 pub use analyzers::analyze;
+pub use reachability::{RuleReach, Sighting, rule_reaches};
 pub use tls_check::{TlsCheckRow, tls_check};

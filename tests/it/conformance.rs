@@ -96,3 +96,51 @@ fn nothing_in_any_case_makes_the_runner_stumble() {
     let score = score(&Aspect::ALL);
     assert!(score.total(Aspect::Verdicts).total > 900 && score.total(Aspect::Findings).total > 600);
 }
+
+/// The objects whose mistake istioctl does not see, as the rules of the cases name them.
+const SILENT: &[(&str, &[&str])] = &[
+    ("delegate-missing-is-silent-but-its-subset-is-not", &["VirtualService quay/shop-root"]),
+    ("delegate-rules-are-read-alone", &["VirtualService quay/leaf"]),
+    ("exact-path-under-an-earlier-prefix", &["VirtualService quay/tide"]),
+    ("header-canary-behind-the-catch-all-prefix", &["VirtualService quay/tide"]),
+    ("misspelt-field-and-the-rest-of-the-file", &["VirtualService quay/tide"]),
+    ("prefix-check-needs-equal-ports-and-counts", &["VirtualService quay/tide"]),
+    (
+        "real-bank-strict-peers-and-plain-callers",
+        &["DestinationRule bank/ledger", "AuthorizationPolicy bank/ledger-callers", "PeerAuthentication bank/ledger"],
+    ),
+    ("real-farm-tcp-port-name-hides-http-rules", &["VirtualService farm/barn"]),
+    (
+        "real-games-delegate-outside-the-root-prefix",
+        &["VirtualService games/root", "VirtualService games/lobby-routes"],
+    ),
+    ("real-grocer-egress-through-a-gateway", &["VirtualService grocer/supplier"]),
+    ("real-library-weights-over-a-single-version", &["DestinationRule library/catalog", "VirtualService library/catalog"]),
+    ("real-orchard-gateway-api-loose-ends", &["HTTPRoute orchard/juice", "HTTPRoute press/cider"]),
+    ("real-orchard-two-routes-one-listener", &["Gateway orchard/front", "HTTPRoute orchard/pears"]),
+    (
+        "real-school-tokens-that-nobody-requires",
+        &["RequestAuthentication school/grades", "AuthorizationPolicy school/teachers"],
+    ),
+    ("real-shop-canary-header-behind-the-default", &["VirtualService shop/cart"]),
+    (
+        "real-weather-host-names-nobody-has",
+        &["VirtualService weather/forecast", "DestinationRule weather/forecast", "VirtualService weather/forecast-alerts"],
+    ),
+    ("schema-warnings-per-kind", &["VirtualService quay/tide"]),
+    ("subset-found-whatever-namespace-owns-the-rule", &["VirtualService quay/tide"]),
+    ("subset-level-tls-is-not-looked-at", &["DestinationRule quay/tide"]),
+];
+
+#[test]
+fn mistakes_that_istioctl_does_not_see_are_findings_of_ours_on_their_objects() {
+    let mut missed = Vec::new();
+    for case in cases().iter().filter(|case| case.tags.iter().any(|tag| tag == "silent")) {
+        let (_, named) = SILENT.iter().find(|(name, _)| *name == case.name).unwrap_or_else(|| panic!("{} has no row", case.name));
+        let (objects, mesh, found) = case.compiled();
+        let ours = meshsim::analysis::analyze(&objects, &mesh, found);
+        let is_told = |object: &str| ours.iter().any(|f| f.object.as_ref().is_some_and(|own| own.to_string() == object));
+        missed.extend(named.iter().filter(|object| !is_told(object)).map(|object| format!("{} {object}", case.name)));
+    }
+    assert_eq!(missed, Vec::<String>::new());
+}

@@ -44,6 +44,6 @@ mod way;
 pub use cell::{Ask, Cell, Conjunction, DimensionId, LanguageId, Literal, Values};
 pub use conditions::Arrival;
 pub use dimension::Dimension;
-pub use reach::{Reach, Reaches};
+pub use reach::{Reach, Reaches, needs_token};
 pub use sets::{Found, Space};
-pub use way::{Way, Witness, ways};
+pub use way::{Way, Witness, ways, ways_to};

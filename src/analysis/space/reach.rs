@@ -11,6 +11,15 @@ use crate::routing::Verdict;
 /// Earlier routes that are tried one by one to find those that take everything from a route.
 const SUSPECTS_MAX: usize = 24;
 
+/// Why a route is undecided that asks for a claim.
+const NEEDS_TOKEN: &str = "it takes a token, and requests here have none";
+
+/// Whether a route is undecided only because no request here has a token.
+#[must_use]
+pub fn needs_token(why: &str) -> bool {
+    why == NEEDS_TOKEN
+}
+
 /// Whether a request reaches a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
@@ -98,7 +107,7 @@ impl<'m> Reaches<'m> {
     }
 
     fn confirmed(&self, entrance: &Entrance, route: usize, witness: Option<Witness>) -> Result<Witness, &'static str> {
-        let witness = witness.ok_or("it takes a token, and requests here have none")?;
+        let witness = witness.ok_or(NEEDS_TOKEN)?;
         let verdict = Verdict::Route { host: self.host, route: u32::try_from(route).expect("fewer than 2^32 routes") };
         let confirms = entrance.way.confirms(self.proxy, &witness, verdict);
         confirms.then_some(witness).ok_or("the request that should reach it takes another route")

@@ -35,15 +35,25 @@ pub struct Witness {
 /// The ways into a proxy's route tables, one for each table and kind of connection.
 #[must_use]
 pub fn ways(proxy: &Proxy) -> Vec<Way> {
+    ways_through(proxy, |_| true)
+}
+
+/// The ways into one of a proxy's route tables.
+#[must_use]
+pub fn ways_to(proxy: &Proxy, table: RouteTableId) -> Vec<Way> {
+    ways_through(proxy, |own| own == table)
+}
+
+fn ways_through(proxy: &Proxy, wanted: impl Fn(RouteTableId) -> bool) -> Vec<Way> {
     let mut seen = BTreeSet::new();
     let mut ways = Vec::new();
     for listener in proxy.listeners.iter() {
-        let https = |chain: &FilterChain| matches!(chain.target, ChainTarget::Http(_));
-        for chain in listener.chains.iter().filter(|chain| https(chain)) {
+        let leads = |chain: &FilterChain| matches!(chain.target, ChainTarget::Http(table) if wanted(table));
+        for chain in listener.chains.iter().filter(|chain| leads(chain)) {
             for dial in dials(proxy.spec.kind, listener, chain) {
                 let Conn::Http(http) = listen(proxy, &dial, "") else { continue };
                 let arrival = Arrival { kind: proxy.spec.kind, secure: http.terminated };
-                if seen.insert((http.table, arrival)) {
+                if wanted(http.table) && seen.insert((http.table, arrival)) {
                     ways.push(Way { table: http.table, arrival, dial });
                 }
             }
