@@ -101,3 +101,27 @@ fn followed(request: &Request, location: &str, dial: &Dial, ways: &[Way]) -> Opt
     let same_port = port == dial.port || (authority == request.authority && scheme == request.scheme);
     (same_kind && same_port).then(|| Request { authority: authority.to_owned(), path: path.to_owned(), ..request.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::all;
+    use super::*;
+
+    #[test]
+    fn a_client_that_comes_back_is_told_and_one_that_arrives_is_not() {
+        for (rules, messages) in [
+            ("{match: [{uri: {prefix: /a}}], redirect: {uri: /a}}", 1),
+            ("{match: [{uri: {prefix: /a}}], redirect: {uri: /b}}", 0),
+            ("{match: [{uri: {exact: /a}}], redirect: {uri: /b}}, {match: [{uri: {exact: /b}}], redirect: {uri: /a}}", 2),
+            ("{match: [{uri: {prefix: /a}}], redirect: {scheme: https}}", 0),
+            ("{match: [{uri: {prefix: /a}}], redirect: {authority: other.test}}", 0),
+        ] {
+            let text = format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: app, namespace: shop}}\nspec: {{clusterIP: 10.0.0.1, selector: {{app: app}}, ports: [{{name: http, port: 80}}]}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: app, namespace: shop, labels: {{app: app}}}}\nspec: {{containers: [{{name: istio-proxy, image: p}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: app, namespace: shop}}\nspec: {{hosts: [app], http: [{rules}, {{directResponse: {{status: 200}}}}]}}\n"
+            );
+            let found: Vec<String> =
+                all(&text).iter().filter(|finding| finding.code == Code::RedirectLoop).map(|f| f.message.clone()).collect();
+            assert_eq!(found.len(), messages, "{rules}: {found:?}");
+        }
+    }
+}

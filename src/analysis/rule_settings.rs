@@ -185,3 +185,74 @@ fn has_loose_dot(pattern: &str) -> bool {
         bytes[at] == b'.' && bytes[at - 1] != b'\\' && is_word(bytes[at - 1]) && is_word(bytes[at + 1])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::all;
+    use super::*;
+
+    /// The findings of this file about one rule.
+    fn told(rule: &str) -> Vec<Code> {
+        let own = [
+            Code::PerTryAboveTimeout,
+            Code::RetriesCutShort,
+            Code::IdleFault,
+            Code::FaultBeforeRetries,
+            Code::AccidentalOr,
+            Code::LooseDot,
+            Code::PlainRegex,
+        ];
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: app, namespace: shop}}\nspec: {{ports: [{{name: http, port: 80}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: app, namespace: shop}}\nspec: {{hosts: [app], http: [{{{rule}, route: [{{destination: {{host: app}}}}]}}]}}\n"
+        );
+        all(&text).iter().map(|finding| finding.code).filter(|code| own.contains(code)).collect()
+    }
+
+    #[test]
+    fn settings_of_a_rule_are_held_against_each_other() {
+        for (rule, codes) in [
+            ("timeout: 3s, retries: {attempts: 2, perTryTimeout: 1s}", vec![]),
+            ("timeout: 3s, retries: {attempts: 3, perTryTimeout: 1s}", vec![Code::RetriesCutShort]),
+            ("timeout: 3s, retries: {attempts: 1, perTryTimeout: 3s}", vec![Code::PerTryAboveTimeout]),
+            ("retries: {attempts: 9, perTryTimeout: 3s}", vec![]),
+            ("timeout: 0s, retries: {attempts: 9, perTryTimeout: 3s}", vec![]),
+            ("fault: {abort: {httpStatus: 503}}", vec![Code::IdleFault]),
+            ("fault: {abort: {httpStatus: 503, percentage: {value: 0}}}", vec![Code::IdleFault]),
+            ("fault: {abort: {httpStatus: 503, percentage: {value: 50}}}", vec![]),
+            ("fault: {delay: {fixedDelay: 1s, percent: 100}}, timeout: 2s", vec![]),
+            ("fault: {delay: {fixedDelay: 7s, percentage: {value: 100}}}, timeout: 2s", vec![Code::FaultBeforeRetries]),
+            (
+                "fault: {abort: {httpStatus: 503, percentage: {value: 100}}}, retries: {attempts: 2}",
+                vec![Code::FaultBeforeRetries],
+            ),
+        ] {
+            assert_eq!(told(rule), codes, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_dash_too_many_is_told_and_real_alternatives_are_not() {
+        for (matches, codes) in [
+            ("[{port: 80}, {uri: {prefix: /a}}]", vec![Code::AccidentalOr]),
+            ("[{method: {exact: GET}}, {uri: {prefix: /a}}]", vec![Code::AccidentalOr]),
+            ("[{port: 80, uri: {prefix: /a}}]", vec![]),
+            ("[{uri: {prefix: /a}}, {uri: {prefix: /b}}]", vec![]),
+            ("[{headers: {beta: {exact: 'true'}}}, {uri: {prefix: /beta}}]", vec![]),
+            ("[{port: 80}, {port: 81, uri: {prefix: /a}}]", vec![]),
+        ] {
+            assert_eq!(told(&format!("match: {matches}")), codes, "{matches}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_look_like_something_else_are_told() {
+        for (block, codes) in [
+            ("{authority: {regex: 'www.example\\.com'}}", vec![Code::LooseDot]),
+            ("{authority: {regex: '.*\\.example\\.com'}}", vec![]),
+            ("{uri: {regex: /api}}", vec![Code::PlainRegex]),
+            ("{uri: {regex: '/api.*'}}", vec![]),
+        ] {
+            assert_eq!(told(&format!("match: [{block}]")), codes, "{block}");
+        }
+    }
+}

@@ -125,3 +125,40 @@ pub(super) fn across_hashes(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::all;
+    use super::*;
+
+    /// The findings of this file about a VirtualService with these fields beside its hosts; the
+    /// service has subsets v1 and v2, and `twin` with the labels of v1.
+    fn told(fields: &str, policy: &str) -> Vec<Code> {
+        let own = [Code::SplitOntoOneVersion, Code::GatewayOnlySplit, Code::HashAcrossVersions];
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: app, namespace: shop}}\nspec: {{ports: [{{name: http, port: 80}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: app, namespace: shop}}\nspec: {{host: app, {policy}subsets: [{{name: v1, labels: {{version: v1}}}}, {{name: v2, labels: {{version: v2}}}}, {{name: twin, labels: {{version: v1}}}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: app, namespace: shop}}\nspec: {{hosts: [app], {fields}}}\n"
+        );
+        all(&text).iter().map(|finding| finding.code).filter(|code| own.contains(code)).collect()
+    }
+
+    fn halves(first: &str, second: &str) -> String {
+        let leg = |subset: &str| format!("{{destination: {{host: app, subset: {subset}}}, weight: 50}}");
+        format!("http: [{{route: [{}, {}]}}]", leg(first), leg(second))
+    }
+
+    #[test]
+    fn weights_that_change_nothing_are_told() {
+        let hash = "trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}, ";
+        for (fields, policy, codes) in [
+            (halves("v1", "v2"), "", vec![]),
+            (halves("v1", "v1"), "", vec![Code::SplitOntoOneVersion]),
+            (halves("v1", "twin"), "", vec![Code::SplitOntoOneVersion]),
+            (format!("gateways: [edge], {}", halves("v1", "v2")), "", vec![Code::GatewayOnlySplit]),
+            (format!("gateways: [edge, mesh], {}", halves("v1", "v2")), "", vec![]),
+            (halves("v1", "v2"), hash, vec![Code::HashAcrossVersions]),
+            ("http: [{route: [{destination: {host: app, subset: v1}, weight: 100}]}]".to_owned(), hash, vec![]),
+        ] {
+            assert_eq!(told(&fields, policy), codes, "{fields} {policy}");
+        }
+    }
+}

@@ -110,18 +110,12 @@ const SILENT: &[(&str, &[&str])] = &[
         &["DestinationRule bank/ledger", "AuthorizationPolicy bank/ledger-callers", "PeerAuthentication bank/ledger"],
     ),
     ("real-farm-tcp-port-name-hides-http-rules", &["VirtualService farm/barn"]),
-    (
-        "real-games-delegate-outside-the-root-prefix",
-        &["VirtualService games/root", "VirtualService games/lobby-routes"],
-    ),
+    ("real-games-delegate-outside-the-root-prefix", &["VirtualService games/root", "VirtualService games/lobby-routes"]),
     ("real-grocer-egress-through-a-gateway", &["VirtualService grocer/supplier"]),
     ("real-library-weights-over-a-single-version", &["DestinationRule library/catalog", "VirtualService library/catalog"]),
     ("real-orchard-gateway-api-loose-ends", &["HTTPRoute orchard/juice", "HTTPRoute press/cider"]),
     ("real-orchard-two-routes-one-listener", &["Gateway orchard/front", "HTTPRoute orchard/pears"]),
-    (
-        "real-school-tokens-that-nobody-requires",
-        &["RequestAuthentication school/grades", "AuthorizationPolicy school/teachers"],
-    ),
+    ("real-school-tokens-that-nobody-requires", &["RequestAuthentication school/grades", "AuthorizationPolicy school/teachers"]),
     ("real-shop-canary-header-behind-the-default", &["VirtualService shop/cart"]),
     (
         "real-weather-host-names-nobody-has",
