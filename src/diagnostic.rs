@@ -254,6 +254,10 @@ codes! {
     ScenarioInvalid "MSH0401" "scenario-invalid" Error [] "A scenario asks for something that cannot be simulated.";
     ScenarioReference "MSH0402" "scenario-reference" Error [] "A scenario names something that does not exist.";
     ScenarioUnused "MSH0403" "scenario-unused" Warning [] "A part of a scenario has no effect.";
+    TestInvalid "MSH0410" "test-invalid" Error [] "A routing test asks for something that cannot be tested.";
+    TestUndecided "MSH0411" "test-undecided" Warning [] "A rule has a condition that the format of a test cannot ask for.";
+    UnreadableLogLine "MSH0420" "unreadable-log-line" Warning [] "A line of an access log is in no format that is known.";
+    InvalidInvariant "MSH0421" "invalid-invariant" Error [] "An invariant says something that has no meaning.";
     NotModelled "MSH0501" "not-modelled" Warning [] "A field or object that the mesh honours and this program does not; the result may differ.";
     UnknownDelegate "MSH0601" "unknown-delegate" Error [] "A rule delegates to a VirtualService that does not exist.";
     HostNotOnGateway "MSH0602" "host-not-on-gateway" Warning ["IST0132"] "No server of a Gateway is for the hosts of a VirtualService bound to it.";

@@ -7,13 +7,17 @@ use clap::{Parser, Subcommand};
 use super::check::{self, CheckArgs};
 use super::conformance::{self, ConformanceArgs};
 use super::context::{Color, Context, Verbosity};
+use super::diff::{self, DiffArgs};
 use super::exit::{Exit, Outcome, Stop};
 use super::explain::{self, ExplainArgs};
 use super::export::{self, ExportArgs};
+use super::prove::{self, ProveArgs};
+use super::replay::{self, ReplayArgs};
 use super::route::{self, RouteArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
 use super::shell::{self, CompletionsArgs, ManArgs};
+use super::test::{self, TestArgs};
 use super::tls_check::{self, TlsCheckArgs};
 
 /// Offline, deterministic simulator and validator of service-mesh traffic routing.
@@ -46,12 +50,16 @@ enum Command {
     Check(CheckArgs),
     Completions(CompletionsArgs),
     Conformance(ConformanceArgs),
+    Diff(DiffArgs),
     Explain(ExplainArgs),
     Export(ExportArgs),
     Man(ManArgs),
+    Prove(ProveArgs),
+    Replay(ReplayArgs),
     Route(RouteArgs),
     Run(RunArgs),
     Schema(SchemaArgs),
+    Test(TestArgs),
     TlsCheck(TlsCheckArgs),
 }
 
@@ -61,12 +69,16 @@ impl Command {
             Command::Check(args) => check::run(args, cx),
             Command::Completions(args) => shell::completions::<App>(args, cx),
             Command::Conformance(args) => conformance::run(args, cx),
+            Command::Diff(args) => diff::run(args, cx),
             Command::Explain(args) => explain::run(args, cx),
             Command::Export(args) => export::run(args, cx),
             Command::Man(args) => shell::man::<App>(args, cx),
+            Command::Prove(args) => prove::run(args, cx),
+            Command::Replay(args) => replay::run(args, cx),
             Command::Route(args) => route::run(args, cx),
             Command::Run(args) => run::run(args, cx),
             Command::Schema(args) => schema::run(args, cx),
+            Command::Test(args) => test::run(args, cx),
             Command::TlsCheck(args) => tls_check::run(args, cx),
         }
     }

@@ -10,7 +10,6 @@ use serde_json::Value;
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
 use super::input::Input;
-use super::proxies;
 use super::release::Release;
 
 /// Print what a proxy would be configured with: an Envoy bootstrap, or tables as `istioctl
@@ -79,7 +78,7 @@ pub(crate) fn run(args: &ExportArgs, cx: &mut Context) -> Outcome {
     let loaded = args.input.load(&[], cx)?;
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
     let (mesh, _) = compile(&loaded.objects, &options);
-    let proxy = proxies::named(&mesh, &args.proxy).map_err(|why| Stop::Unusable(vec![why]))?;
+    let proxy = meshsim::routing::named(&mesh, &args.proxy).map_err(|why| Stop::Unusable(vec![why]))?;
     let proxy = &mesh.proxies[proxy.index()];
     let text = match format {
         Format::Text => table(args.what, &mesh, proxy),

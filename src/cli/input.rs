@@ -13,6 +13,7 @@ use meshsim::diagnostic::{Code, Diagnostic};
 use meshsim::resource::{self, Decoder, Objects};
 use meshsim::source::{FileId, Sources, Span, Spanned};
 use meshsim::staging::{self, StagingInput};
+use meshsim::suite;
 use meshsim::yaml::{self, Document, Limits, Node};
 use rustc_hash::FxHashMap;
 
@@ -68,6 +69,17 @@ impl Input {
         self.filenames.is_empty() && self.scenario.is_none()
     }
 
+    /// Reads everything named with `-f`. Gives the texts.
+    pub(crate) fn read(&self, reader: &mut Reader) -> Vec<FileId> {
+        let depth = if self.recursive { Depth::All } else { Depth::One };
+        self.filenames.iter().flat_map(|path| reader.read(path, depth)).collect()
+    }
+
+    /// The namespace of objects that name none.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
     /// everything below.
     pub(crate) fn load(&self, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
@@ -78,9 +90,7 @@ impl Input {
             return self.load_scenario(scenario, positional, cx);
         }
         let mut reader = Reader::default();
-        for path in &self.filenames {
-            reader.read(path, if self.recursive { Depth::All } else { Depth::One });
-        }
+        self.read(&mut reader);
         for path in positional {
             reader.read(path, Depth::All);
         }
@@ -95,7 +105,10 @@ impl Input {
             let mut comments = Vec::new();
             let each = |document: Document| {
                 comments.extend(suppression::comments(&document));
-                decoder.read(&document);
+                // Tests lie beside the mesh and are no part of it.
+                if suite::format_of(&document).is_none() {
+                    decoder.read(&document);
+                }
             };
             diagnostics.extend(parse(&mut sources, *file, each));
             suppressions.extend(comments.into_iter().filter_map(|comment| comment.resolved(&sources)));
@@ -251,6 +264,13 @@ impl Reader {
         self.given.clone()
     }
 
+    /// Takes a text that was read elsewhere.
+    pub(crate) fn add_text(&mut self, name: String, text: String) -> FileId {
+        let file = self.sources.add(name, text);
+        self.files.push(file);
+        file
+    }
+
     /// The texts so far.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
@@ -346,7 +366,7 @@ impl Reader {
 
 /// Whether a file found in a directory is for Kubernetes: YAML or JSON, and neither a scenario of
 /// this program nor kustomize's list of files. Files that are named are read in any case.
-fn holds_objects(path: &Path) -> bool {
+pub(crate) fn holds_objects(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension))

@@ -5,23 +5,30 @@
 //! write, [`exit`] is how they end. To add one: a file with `pub(crate) struct XArgs` and
 //! `pub(crate) fn run(args: &XArgs, cx: &mut Context) -> Outcome`, and one row in `app`.
 
+mod access_logs;
 mod app;
 mod check;
 mod conformance;
 mod context;
+mod diff;
 mod exit;
 mod explain;
 mod export;
+mod git;
 mod input;
-mod proxies;
+mod prove;
 mod release;
+mod replay;
 mod result_file;
 mod route;
 mod run;
 mod scenario_files;
 mod schema;
-mod telemetry;
 mod shell;
+mod sides;
+mod telemetry;
+mod test;
+mod test_files;
 mod tls_check;
 mod url;
 mod watch;

@@ -5,16 +5,15 @@ use std::path::PathBuf;
 
 use meshsim::diagnostic::Severity;
 use meshsim::draw::KeyStream;
-use meshsim::mesh::{CompileOptions, Mesh, Proxy, ProxyId, ProxyKind, compile};
+use meshsim::mesh::{CompileOptions, Proxy, compile};
 use meshsim::report::{self, RouteQuestion, ShownOutcomes};
 use meshsim::routing::server::{Caller, Certificate, Token};
-use meshsim::routing::{Chances, Dial, Request, resolve};
+use meshsim::routing::{Chances, Dial, Request, resolve, sender};
 use meshsim::text::{Style, plural};
 
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
 use super::input::Input;
-use super::proxies::{self, listed};
 use super::release::Release;
 use super::url::Target;
 
@@ -106,7 +105,7 @@ pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
     if errors > 0 {
         cx.note(&format!("the configuration has {}; `meshsim check` shows them", plural(errors as u64, "error")));
     }
-    let proxy = sender(&mesh, args.from.as_deref(), &target.host).map_err(unusable)?;
+    let proxy = sender(&mesh, args.from.as_deref(), &target.host, "`--from`").map_err(unusable)?;
     let (request, dial) = ask(&target, method, headers, args, &mesh.proxies[proxy.index()]);
     let outcomes = match (args.all, args.seed) {
         (true, _) => ShownOutcomes::All,
@@ -236,40 +235,6 @@ fn ask(target: &Target, method: &str, mut headers: Vec<(String, String)>, args: 
     let address = resolve(proxy, &target.host).unwrap_or(&target.host).to_owned();
     let dial = Dial { port: target.port, address: Some(address), opening: target.opening(args.sni.as_deref(), args.client_cert) };
     (request, dial)
-}
-
-/// The proxy that sends: the named one, or the only gateway if the host is no service of the mesh.
-fn sender(mesh: &Mesh, from: Option<&str>, host: &str) -> Result<ProxyId, String> {
-    let names: Vec<&str> = mesh.proxies.iter().map(|proxy| proxy.spec.name.as_str()).collect();
-    if let Some(from) = from {
-        return proxies::named(mesh, from);
-    }
-    if is_service(mesh, host) {
-        return Err(format!("`{host}` is a service of the mesh: name who calls it with `--from`{}", listed(&names)));
-    }
-    let gateways: Vec<usize> =
-        mesh.proxies.iter().enumerate().filter(|(_, p)| p.spec.kind == ProxyKind::Gateway).map(|(i, _)| i).collect();
-    match gateways.as_slice() {
-        [only] => Ok(ProxyId::new(*only)),
-        [] => Err(format!("the mesh has no gateway: name who sends with `--from`{}", listed(&names))),
-        several => {
-            let names: Vec<&str> = several.iter().map(|index| names[*index]).collect();
-            Err(format!("the mesh has several gateways: name one with `--from`{}", listed(&names)))
-        }
-    }
-}
-
-/// Whether a host is a service of the mesh by any of the names that clients use.
-fn is_service(mesh: &Mesh, host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    mesh.services.iter().any(|service| {
-        let short = [
-            service.name.clone(),
-            format!("{}.{}", service.name, service.namespace),
-            format!("{}.{}.svc", service.name, service.namespace),
-        ];
-        service.host == host || (service.kubernetes && short.contains(&host))
-    })
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ enum Schema {
     Findings,
     /// `.meshsim.yaml`, which says how a repository is checked
     Config,
+    /// Files of routing tests
+    Test,
 }
 
 /// Runs `meshsim schema`.
@@ -31,6 +33,7 @@ pub(crate) fn run(args: &SchemaArgs, cx: &mut Context) -> Outcome {
         Schema::Result => meshsim::report::result_schema(),
         Schema::Findings => meshsim::report::findings_schema(),
         Schema::Config => meshsim::analysis::config::schema(),
+        Schema::Test => meshsim::suite::schema(),
     };
     cx.print(&format!("{schema:#}\n"))?;
     Ok(Exit::Good)

@@ -24,7 +24,7 @@ pub mod route;
 mod status;
 pub mod transport;
 
-pub use compile::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};
+pub use compile::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile, conditions_of};
 pub use ids::{ClusterId, ObjectId, Origin, PodId, ProxyId, RouteTableId, ServiceId, WorkloadId};
 pub use profile::Profile;
 pub use proxy::{Proxy, ProxyKind, ProxySpec};

@@ -4,30 +4,40 @@
 //! function. Whether to use colours is the caller's decision.
 
 pub mod charts;
-mod conformance;
+mod change;
 mod columns;
+mod conformance;
+mod coverage;
 mod eras;
 mod finding;
 pub mod gate;
 #[cfg(test)]
 mod fixture;
+mod invariant;
 mod json;
 mod lane;
 mod names;
 mod plan;
 mod proxy_config;
+mod replay;
 mod route;
+mod suite;
 mod summary;
 pub mod telemetry;
 mod tls_check;
 
+pub use change::{ChangeReport, change, change_json, change_markdown, change_verdict};
 pub use conformance::{conformance, conformance_json};
+pub use coverage::{coverage, coverage_html, coverage_lcov};
 pub use eras::{ERAS_SCHEMA, eras, eras_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use json::{
     FINDINGS_SCHEMA, FindingsTally, RUN_SCHEMA, findings_json, findings_json_lines, findings_schema, result_schema, run_json,
 };
+pub use invariant::{invariants, invariants_json};
 pub use proxy_config::{clusters, endpoints, listeners, routes};
+pub use replay::{replay, replay_json};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
+pub use suite::{MutantFate, SuiteReport, mutants, suite, suite_json, suite_junit};
 pub use summary::{Detail, Page, summary};
 pub use tls_check::tls_check;

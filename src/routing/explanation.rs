@@ -1,7 +1,7 @@
 //! Why a request goes where it goes: for every route before the one that matched the first condition
 //! that failed, for the matched one the conditions that hold.
 
-use super::connection::{Conn, HttpConn, listen};
+use super::connection::{Conn, listen};
 use super::host::{FoundHost, find_host};
 use super::matching::{condition_holds, path_holds, seen_value};
 use super::path::BadPath;
@@ -9,7 +9,7 @@ use super::received::Received;
 use super::request::{Dial, Request};
 use super::selection::{Selection, Verdict, select_received};
 use crate::mesh::route::{Condition, PathTest, Route, RouteMatch, Subject, Test, VirtualHost};
-use crate::mesh::{Mesh, ProxyId};
+use crate::mesh::{Mesh, Proxy, ProxyId, RouteTableId};
 use crate::source::Span;
 
 /// Why a connection and its request end up where they do.
@@ -109,7 +109,7 @@ pub fn explain<'m>(mesh: &'m Mesh, proxy: ProxyId, dial: &Dial, request: &Reques
     let connection = listen(configured, dial, &request.authority);
     let http = match &connection {
         Conn::Http(http) => Some(match Received::new(configured.spec.kind, request) {
-            Ok(received) => explain_routes(configured, *http, &received),
+            Ok(received) => explain_table(configured, http.table, &received),
             Err(bad) => HttpExplanation {
                 selection: Selection { table: http.table, verdict: Verdict::Malformed(bad), cors: Default::default() },
                 malformed: Some(bad),
@@ -125,8 +125,10 @@ pub fn explain<'m>(mesh: &'m Mesh, proxy: ProxyId, dial: &Dial, request: &Reques
     Explanation { connection, http }
 }
 
-fn explain_routes<'m>(proxy: &'m crate::mesh::Proxy, http: HttpConn<'m>, received: &Received<'_>) -> HttpExplanation<'m> {
-    let selection = select_received(proxy, http.table, received);
+/// Explains what becomes of a request in one route table.
+#[must_use]
+pub fn explain_table<'m>(proxy: &'m Proxy, table: RouteTableId, received: &Received<'_>) -> HttpExplanation<'m> {
+    let selection = select_received(proxy, table, received);
     let virtual_host = selection.virtual_host(proxy);
     let routes = virtual_host.map_or(&[][..], |host| &host.routes);
     let looked_at = match selection.verdict {
@@ -138,7 +140,7 @@ fn explain_routes<'m>(proxy: &'m crate::mesh::Proxy, http: HttpConn<'m>, receive
         selection,
         malformed: None,
         path: received.path.to_string(),
-        found: find_host(&proxy.route_tables[http.table.index()], received.authority),
+        found: find_host(&proxy.route_tables[table.index()], received.authority),
         virtual_host,
         trials: routes[..looked_at].iter().enumerate().map(|(index, route)| trial(index, route, received)).collect(),
         routes_behind: routes.len() - looked_at,

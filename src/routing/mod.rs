@@ -22,9 +22,12 @@ mod reply;
 mod request;
 mod rewrite;
 mod selection;
+mod sender;
 pub mod server;
+mod table;
 #[cfg(test)]
 mod testing;
+mod treatment;
 
 pub use connection::{Conn, HttpConn, TcpConn, listen, resolve};
 pub use cors::CorsRole;
@@ -41,3 +44,6 @@ pub use redirect::location;
 pub use reply::{Answering, Reply};
 pub use request::{Chances, ClientTls, Dial, Inside, Opening, Request, Scheme};
 pub use selection::{Selection, Verdict, select, select_received};
+pub use sender::{listed, named, sender};
+pub use table::{proxy_and_table_for, table_for};
+pub use treatment::{Facet, Treatment, destination_name, share_text};

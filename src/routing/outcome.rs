@@ -19,7 +19,7 @@ use crate::mesh::{ClusterId, Mesh, Proxy, ProxyId};
 use crate::time::Duration;
 
 /// A probability as a reduced fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Probability {
     /// Numerator.
     pub numerator: u128,

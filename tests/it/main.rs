@@ -2,6 +2,8 @@
 
 mod balance;
 mod check_commands;
+mod change_commands;
+mod change_laws;
 mod conformance;
 mod engine;
 mod engine_balance;
@@ -20,6 +22,7 @@ mod scenario_format;
 mod scenario_input;
 mod scenario_options;
 mod stage_play;
+mod suite_command;
 mod support;
 mod telemetry;
 mod tutorial;

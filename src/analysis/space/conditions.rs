@@ -68,6 +68,19 @@ impl Space {
         Conjunction { literals, never: false }
     }
 
+    /// The requests for which a table has no virtual host.
+    pub fn no_domain(&mut self, table: &RouteTable) -> Conjunction {
+        let ignores_port = table.ignore_port_in_host_matching;
+        let mut all = Conjunction::everything();
+        for domain in table.virtual_hosts.iter().flat_map(|host| &host.domains) {
+            let language = self.language(Language::Host { domain: domain.clone(), ignores_port });
+            all.literals.push(self.literal(Dimension::Authority, Ask::None(language)));
+        }
+        all.literals.sort_unstable();
+        all.literals.dedup();
+        all
+    }
+
     /// The requests that a virtual host does not answer with a redirect to HTTPS.
     pub fn secure(&mut self, arrival: Arrival) -> Conjunction {
         let https = |scheme: &str| scheme == "https";

@@ -62,3 +62,4 @@ mod visibility;
 mod workloads;
 
 pub use mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxySelection, compile};
+pub use routes::conditions_of;

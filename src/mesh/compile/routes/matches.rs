@@ -38,6 +38,13 @@ pub(super) fn translate(block: Option<&HttpMatchRequest>, semantics: Semantics, 
     RouteMatch { path, conditions: conditions(block) }
 }
 
+/// The conditions of a match block that a proxy checks for each request; its static ones (port,
+/// gateways, labels and namespace of the client) are settled before.
+#[must_use]
+pub fn conditions_of(block: &HttpMatchRequest) -> RouteMatch {
+    translate(Some(block), Semantics::Istio, block.span)
+}
+
 fn path(uri: &StringMatch, semantics: Semantics) -> Option<(PathTest, Span)> {
     if let Some(exact) = &uri.exact {
         return Some((PathTest::Exact(exact.value.clone()), exact.span));

@@ -22,6 +22,7 @@ mod scope;
 
 pub(super) use defaults::{UnknownHosts, catch_all_virtual_host, service_route};
 pub(super) use destinations::{SeenService, cluster_name, destination_cluster};
+pub use matches::conditions_of;
 pub(super) use matches::{is_catch_all, takes_everything};
 pub(super) use redirects::PREFIX_MARK;
 pub(super) use rule::routes;

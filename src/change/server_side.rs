@@ -1,0 +1,115 @@
+//! What proxies let in: ports, mutual TLS, authorization. It is compared as it was compiled; requests
+//! are not partitioned by it.
+
+use std::fmt::Write as _;
+
+use super::delta::{Delta, FacetChange, ServerChange};
+use super::likeness::Pair;
+use crate::mesh::Proxy;
+use crate::mesh::authorization::{Clause, RbacFilter, RbacRule, RuleSet};
+
+/// Compares the server sides of each pair.
+pub(super) fn compare(pairs: &[Pair<'_>], delta: &mut Delta) {
+    for pair in pairs {
+        let facets = facets(pair.base, pair.head);
+        if facets.is_empty() {
+            continue;
+        }
+        let name = pair.head.spec.name.clone();
+        match delta.servers.iter_mut().find(|change| change.facets == facets) {
+            Some(change) => change.proxies.push(name),
+            None => delta.servers.push(ServerChange { proxies: vec![name], facets }),
+        }
+    }
+}
+
+fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
+    let mut all = Vec::new();
+    let mut put = |facet: &'static str, before: String, after: String| {
+        if before != after {
+            let some = |text: String| (!text.is_empty()).then_some(text);
+            all.push(FacetChange { facet, before: some(before), after: some(after) });
+        }
+    };
+    put("ports let in", ports(base), ports(head));
+    put("transport let in", transport(base), transport(head));
+    let issuers = |proxy: &Proxy| -> String {
+        let all = proxy.inbound.authorization.issuers.iter();
+        all.map(|issuer| format!("{} for {:?}", issuer.name, issuer.audiences)).collect::<Vec<_>>().join(", ")
+    };
+    put("issuers of tokens", issuers(base), issuers(head));
+    let (one, other) = (&base.inbound.authorization, &head.inbound.authorization);
+    for (facet, before, after) in
+        [("authorization of HTTP", &one.http, &other.http), ("authorization of bytes", &one.tcp, &other.tcp)]
+    {
+        if contents(before) != contents(after) {
+            let (mut own, mut theirs) = (names(before), names(after));
+            if own == theirs {
+                own.push_str(" as it was");
+                theirs.push_str(" with other conditions");
+            }
+            put(facet, own, theirs);
+        }
+    }
+    all
+}
+
+fn ports(proxy: &Proxy) -> String {
+    let all = proxy.inbound.ports.iter().map(|port| format!("{} {:?}", port.number, port.protocol));
+    all.collect::<Vec<_>>().join(", ")
+}
+
+fn transport(proxy: &Proxy) -> String {
+    let tls = &proxy.inbound.tls;
+    let mut text = format!("{:?}", tls.mode);
+    for port in tls.by_port.iter().filter(|port| port.mode != tls.mode) {
+        let _ = write!(text, ", {:?} on port {}", port.mode, port.port);
+    }
+    text
+}
+
+/// The policies and their rules, for people.
+fn names(filters: &[RbacFilter]) -> String {
+    let one = |filter: &RbacFilter| {
+        let rules = |set: &Option<RuleSet>, how: &str| -> Vec<String> {
+            let rules = set.iter().flat_map(|set| &set.rules);
+            rules.map(|rule| format!("{}{how}", rule.name)).collect()
+        };
+        let all = [rules(&filter.enforced, ""), rules(&filter.shadow, " (dry run)")].concat();
+        format!("{:?} {}", filter.action, if all.is_empty() { "nothing".to_owned() } else { all.join(", ") })
+    };
+    filters.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Everything that decides, without places.
+fn contents(filters: &[RbacFilter]) -> String {
+    let mut text = String::new();
+    for filter in filters {
+        let _ = write!(text, "{:?} {}", filter.action, filter.custom);
+        for set in [&filter.enforced, &filter.shadow] {
+            let _ = write!(text, " [{}", set.is_some());
+            for rule in set.iter().flat_map(|set| &set.rules) {
+                rule_contents(&mut text, rule);
+            }
+            text.push(']');
+        }
+    }
+    text
+}
+
+fn rule_contents(text: &mut String, rule: &RbacRule) {
+    let _ = write!(text, " {}", rule.name);
+    for (what, clauses) in [("to", &rule.permissions), ("from", &rule.principals)] {
+        let _ = write!(text, " {what}");
+        clauses.iter().for_each(|clause| clause_contents(text, clause));
+    }
+}
+
+fn clause_contents(text: &mut String, clause: &Clause) {
+    text.push('(');
+    for condition in &clause.conditions {
+        let tests: Vec<String> = condition.tests.iter().map(|(test, _)| format!("{test:?}")).collect();
+        let _ = write!(text, "{} {tests:?};", condition.negated);
+    }
+    text.push(')');
+}

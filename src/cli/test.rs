@@ -1,0 +1,285 @@
+//! `meshsim test`: does the configuration still do what was promised?
+
+use std::path::PathBuf;
+
+use meshsim::change;
+use meshsim::diagnostic::{Diagnostic, Severity};
+use meshsim::mesh::{self, CompileOptions, Mesh};
+use meshsim::report::{self, MutantFate, SuiteReport};
+use meshsim::resource::Objects;
+use meshsim::source::Sources;
+use meshsim::suite::{self, Case, Coverage, Mutant, Verdict, judge, mutants};
+use meshsim::text::{Style, plural};
+use rayon::prelude::*;
+
+use super::context::{Context, Verbosity};
+use super::exit::{Exit, Outcome, Stop};
+use super::input::Input;
+use super::release::Release;
+use super::result_file;
+use super::test_files::{self, TestSet};
+
+/// Run routing tests that lie beside the configuration: which requests must end where
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TestArgs {
+    /// Files and directories with tests, and with the mesh unless tests name theirs
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    input: Input,
+    /// Run only tests whose name contains this; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Who sends, where a test does not say
+    #[arg(long, value_name = "WORKLOAD|GATEWAY")]
+    from: Option<String>,
+    /// Stop at the first test that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// List the tests and run none
+    #[arg(long)]
+    list: bool,
+    /// Show which rules, conditions, destinations, faults and retries the tests speak about
+    #[arg(long)]
+    coverage: bool,
+    /// Fail if less than this percentage of them is covered
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
+    coverage_threshold: Option<u64>,
+    /// Write coverage as a page
+    #[arg(long, value_name = "FILE")]
+    coverage_html: Option<PathBuf>,
+    /// Write coverage for lcov
+    #[arg(long, value_name = "FILE")]
+    coverage_lcov: Option<PathBuf>,
+    /// Make small mistakes in the rules, one at a time, and name those that no test notices
+    #[arg(long)]
+    mutate: bool,
+    /// Write a test for each rule that a request can reach, and print them
+    #[arg(long, conflicts_with_all = ["mutate", "fail_fast", "coverage"])]
+    synthesize: bool,
+    /// Write what is now into the tests that fail, where one value has to change
+    #[arg(long, conflicts_with_all = ["mutate", "fail_fast"])]
+    update: bool,
+    #[command(flatten)]
+    release: Release,
+    /// How to print the result
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
+    output: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  meshsim test mesh/ --coverage
+  meshsim test -f mesh/ tests/reviews.test.yaml -o junit > junit.xml
+  meshsim test -f istio/ istio-config-validator-tests.yaml router-check-tests.json";
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Failed tests and a summary
+    Text,
+    /// JSON
+    Json,
+    /// JUnit's XML
+    Junit,
+}
+
+/// Cases with the mesh they are about.
+struct Prepared {
+    objects: Objects,
+    mesh: Mesh,
+    cases: Vec<Case>,
+}
+
+/// Runs `meshsim test`.
+pub(crate) fn run(args: &TestArgs, cx: &mut Context) -> Outcome {
+    if args.synthesize {
+        return synthesize(args, cx);
+    }
+    let files = test_files::load(&args.paths, &args.input, cx)?;
+    let sources = files.sources;
+    let broken = files.test_findings.iter().any(|finding| finding.severity == Severity::Error);
+    if !files.test_findings.is_empty() {
+        cx.findings(&report::findings(&sources, &files.test_findings, cx.color()));
+    }
+    if broken {
+        return Ok(Exit::Findings);
+    }
+    let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
+    let mut errors = files.mesh_findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let mut prepared = Vec::new();
+    for TestSet { objects, cases } in files.sets {
+        let (mesh, findings) = mesh::compile(&objects, &options);
+        errors += findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        prepared.push(Prepared { objects, mesh, cases: chosen(cases, args) });
+    }
+    if errors > 0 {
+        cx.note(&format!("the configuration has {}; `meshsim check` shows them", plural(errors as u64, "error")));
+    }
+    if args.list {
+        for case in prepared.iter().flat_map(|set| &set.cases) {
+            cx.print(&format!("{}\n", case.name))?;
+        }
+        return Ok(Exit::Good);
+    }
+    if prepared.iter().all(|set| set.cases.is_empty()) {
+        return Err(Stop::Unusable(vec!["no test has such a name".to_owned()]));
+    }
+    let (judged, skipped) = judged(&prepared, args.fail_fast);
+    let style = Style { colour: cx.color(), width: 110 };
+    undecided(&sources, &judged, cx);
+    if args.update {
+        return update(&sources, &judged, cx);
+    }
+    let shown = SuiteReport { sources: &sources, cases: &judged, skipped, all: cx.verbosity() == Verbosity::Verbose };
+    cx.print(&match args.output {
+        Format::Text => report::suite(&shown, style),
+        Format::Json => report::suite_json(&shown),
+        Format::Junit => report::suite_junit(&shown),
+    })?;
+    let mut passed = judged.iter().all(|(_, verdict)| verdict.passed());
+    passed &= cover(args, &sources, &prepared, &judged, style, cx)?;
+    if args.mutate {
+        let fates = mutated(&prepared, &judged, &options);
+        let text = report::mutants(&sources, &fates, style);
+        if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
+    }
+    Ok(if passed { Exit::Good } else { Exit::Findings })
+}
+
+/// Prints a test for each rule that a request can reach.
+fn synthesize(args: &TestArgs, cx: &mut Context) -> Outcome {
+    let loaded = args.input.load(&args.paths, cx)?;
+    let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
+    let (mesh, _) = mesh::compile(&loaded.objects, &options);
+    let made = suite::synthesize(&mesh, &loaded.objects);
+    cx.print(&made.text)?;
+    for (span, why) in &made.left {
+        let place = loaded.sources.locate(*span).map_or_else(String::new, |place| place.to_string());
+        cx.note(&format!("{place}: no test for this rule: {why}"));
+    }
+    cx.note(&plural(made.tests as u64, "test"));
+    Ok(Exit::Good)
+}
+
+fn chosen(cases: Vec<Case>, args: &TestArgs) -> Vec<Case> {
+    let wanted = |case: &Case| args.filter.is_empty() || args.filter.iter().any(|part| case.name.contains(part.as_str()));
+    let mut cases: Vec<Case> = cases.into_iter().filter(wanted).collect();
+    for case in &mut cases {
+        case.question.from = case.question.from.take().or_else(|| args.from.clone());
+    }
+    cases
+}
+
+/// Judges all cases in parallel; the results are in the order of the cases. After a failure, a run
+/// that ends at the first one gives what came before it, whatever other threads have done meanwhile.
+fn judged(prepared: &[Prepared], fail_fast: bool) -> (Vec<(Case, Verdict)>, usize) {
+    const STEP: usize = 256;
+    let mut all = Vec::new();
+    let total: usize = prepared.iter().map(|set| set.cases.len()).sum();
+    for set in prepared {
+        for cases in set.cases.chunks(STEP) {
+            let verdicts: Vec<Verdict> = cases.par_iter().map(|case| judge(&set.mesh, &set.objects, case)).collect();
+            for (case, verdict) in cases.iter().zip(verdicts) {
+                let failed = !verdict.passed();
+                all.push((case.clone(), verdict));
+                if failed && fail_fast {
+                    let skipped = total - all.len();
+                    return (all, skipped);
+                }
+            }
+        }
+    }
+    (all, 0)
+}
+
+/// Says where a format could not ask for everything that a rule asks for.
+fn undecided(sources: &Sources, judged: &[(Case, Verdict)], cx: &mut Context) {
+    let mut all: Vec<_> = judged.iter().flat_map(|(_, verdict)| &verdict.undecided).collect();
+    all.sort_by_key(|(_, span)| *span);
+    all.dedup();
+    let findings: Vec<Diagnostic> = all.into_iter().map(|(what, span)| meshsim::suite::undecided(what, *span)).collect();
+    if !findings.is_empty() {
+        cx.findings(&report::findings(sources, &findings, cx.color()));
+    }
+}
+
+/// Shows and writes coverage; gives whether it is enough.
+fn cover(
+    args: &TestArgs,
+    sources: &Sources,
+    prepared: &[Prepared],
+    judged: &[(Case, Verdict)],
+    style: Style,
+    cx: &mut Context,
+) -> Result<bool, Stop> {
+    let wanted =
+        args.coverage || args.coverage_threshold.is_some() || args.coverage_html.is_some() || args.coverage_lcov.is_some();
+    if !wanted {
+        return Ok(true);
+    }
+    let mut coverage = Coverage::default();
+    for set in prepared {
+        coverage.add(Coverage::new(&set.mesh, &set.objects, judged.iter().map(|(_, verdict)| &verdict.trace)));
+    }
+    if args.coverage {
+        let text = report::coverage(&coverage, sources, style);
+        if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
+    }
+    if let Some(file) = &args.coverage_html {
+        result_file::write(file, report::coverage_html(&coverage, sources).as_bytes())?;
+    }
+    if let Some(file) = &args.coverage_lcov {
+        result_file::write(file, report::coverage_lcov(&coverage, sources).as_bytes())?;
+    }
+    let (covered, all) = coverage.count(None);
+    let threshold = args.coverage_threshold.unwrap_or(0);
+    let enough = covered * 100 >= threshold * all;
+    if !enough {
+        cx.error(&format!("{covered} of {all} parts are covered, less than {threshold} %"));
+    }
+    Ok(enough)
+}
+
+/// Makes every mistake and judges the cases that pass without it.
+fn mutated(prepared: &[Prepared], judged: &[(Case, Verdict)], options: &CompileOptions) -> Vec<(Mutant, MutantFate)> {
+    let passed: Vec<&Case> = judged.iter().filter(|(_, verdict)| verdict.passed()).map(|(case, _)| case).collect();
+    let mut all = Vec::new();
+    for set in prepared {
+        let own: Vec<&Case> = set.cases.iter().filter(|case| passed.contains(case)).collect();
+        let fates: Vec<(Mutant, MutantFate)> = mutants(&set.objects)
+            .into_par_iter()
+            .map(|mutant| {
+                let objects = mutant.applied(&set.objects);
+                let (mesh, _) = mesh::compile(&objects, options);
+                let fate = if own.iter().any(|case| !judge(&mesh, &objects, case).passed()) {
+                    MutantFate::Noticed
+                } else if change::compare(&set.mesh, &mesh).is_nothing() {
+                    MutantFate::WithoutEffect
+                } else {
+                    MutantFate::Survived
+                };
+                (mutant, fate)
+            })
+            .collect();
+        all.extend(fates);
+    }
+    all
+}
+
+/// Writes what is now into the files of the tests.
+fn update(sources: &Sources, judged: &[(Case, Verdict)], cx: &mut Context) -> Outcome {
+    let failures = judged.iter().flat_map(|(_, verdict)| &verdict.failures);
+    let updated = meshsim::suite::corrected(sources, failures);
+    for (name, text) in &updated.files {
+        result_file::write(&PathBuf::from(name), text.as_bytes())?;
+        cx.print(&format!("{name}: updated\n"))?;
+    }
+    for failure in &updated.left {
+        let place = sources.locate(failure.span).map_or_else(String::new, |place| place.to_string());
+        cx.note(&format!("{place}: {}: expected {}, got {}; change it by hand", failure.what, failure.expected, failure.actual));
+    }
+    cx.print(&format!("{} corrected, {} left\n", plural(updated.corrections as u64, "value"), updated.left.len()))?;
+    Ok(if updated.left.is_empty() { Exit::Good } else { Exit::Findings })
+}

@@ -1,0 +1,101 @@
+//! Finding tests and the meshes they are about.
+
+use std::path::{Path, PathBuf};
+
+use meshsim::diagnostic::Diagnostic;
+use meshsim::resource::{Decoder, Objects};
+use meshsim::source::{FileId, Sources};
+use meshsim::suite::{self, Case, TestFile};
+use meshsim::yaml::Document;
+
+use super::context::Context;
+use super::exit::Stop;
+use super::input::{self, Depth, Input, Reader, Texts};
+
+/// Cases that are about one mesh.
+pub(crate) struct TestSet {
+    /// The mesh.
+    pub(crate) objects: Objects,
+    /// The cases.
+    pub(crate) cases: Vec<Case>,
+}
+
+/// Everything that was read.
+pub(crate) struct TestFiles {
+    /// All texts.
+    pub(crate) sources: Sources,
+    /// Cases by mesh.
+    pub(crate) sets: Vec<TestSet>,
+    /// Findings about tests.
+    pub(crate) test_findings: Vec<Diagnostic>,
+    /// Findings about meshes.
+    pub(crate) mesh_findings: Vec<Diagnostic>,
+}
+
+/// Reads tests and meshes. Documents are told apart by what they hold, so files need no special names.
+pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result<TestFiles, Stop> {
+    let mut reader = Reader::default();
+    let named = input.read(&mut reader);
+    let beside: Vec<FileId> = paths.iter().flat_map(|path| reader.read(path, Depth::All)).collect();
+    if paths.is_empty() {
+        return Err(Stop::Unusable(vec!["no tests; name files or directories".to_owned()]));
+    }
+    let mut tests: Vec<(FileId, TestFile)> = Vec::new();
+    let (mut test_findings, mut mesh_findings) = (Vec::new(), Vec::new());
+    let (mut common, mut lying) = (Vec::new(), Vec::new());
+    // The reader keeps its texts until all are read; the tests say which.
+    let mut sources = reader.sources().clone();
+    for file in named.iter().chain(&beside) {
+        let mut documents = Vec::new();
+        let findings = input::parse(&mut sources, *file, |document| documents.push(document));
+        let mut holds_tests = false;
+        for document in documents {
+            match suite::format_of(&document) {
+                Some(format) => {
+                    holds_tests = true;
+                    let (read, findings) = suite::read(&document, format);
+                    tests.push((*file, read));
+                    test_findings.extend(findings);
+                }
+                None if named.contains(file) => common.push(document),
+                None => lying.push(document),
+            }
+        }
+        if holds_tests { test_findings.extend(findings) } else { mesh_findings.extend(findings) }
+    }
+    let mut groups: Vec<(Vec<FileId>, Vec<Case>)> = Vec::new();
+    for (file, test) in tests {
+        let folder = sources.get(file).map_or_else(PathBuf::new, |source| folder_of(source.name()));
+        let files: Vec<FileId> =
+            test.mesh.iter().flat_map(|path| reader.read_again(&folder.join(&path.value), Depth::One)).collect();
+        match groups.iter_mut().find(|(known, _)| *known == files) {
+            Some((_, cases)) => cases.extend(test.cases),
+            None => groups.push((files, test.cases)),
+        }
+    }
+    let Texts { sources: texts, .. } = reader.finish(cx)?;
+    let mut sources = texts;
+    let mut sets = Vec::new();
+    for (files, cases) in groups {
+        let mut documents: Vec<Document> = common.clone();
+        for file in &files {
+            mesh_findings.extend(input::parse(&mut sources, *file, |document| documents.push(document)));
+        }
+        if files.is_empty() {
+            documents.extend(lying.iter().cloned());
+        }
+        let mut decoder = Decoder::new(input.namespace());
+        documents.iter().filter(|document| suite::format_of(document).is_none()).for_each(|document| decoder.read(document));
+        let (objects, findings) = decoder.finish();
+        mesh_findings.extend(findings);
+        sets.push(TestSet { objects, cases });
+    }
+    if sets.is_empty() && test_findings.is_empty() {
+        return Err(Stop::Unusable(vec!["no test in these files".to_owned()]));
+    }
+    Ok(TestFiles { sources, sets, test_findings, mesh_findings })
+}
+
+fn folder_of(name: &str) -> PathBuf {
+    Path::new(name).parent().map_or_else(PathBuf::new, Path::to_owned)
+}

@@ -1,0 +1,231 @@
+//! `meshsim diff`, `replay` and `prove` from the outside.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command as Process;
+
+use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+use snapbox::str;
+use tempfile::TempDir;
+
+const AROUND: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {selector: {app: app}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app-v1}
+spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v1}}, spec: {containers: [{name: app, image: app}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app-v2}
+spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v2}}, spec: {containers: [{name: app, image: app}]}}}
+";
+
+const RULE: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: app}
+spec:
+  hosts: [app]
+  http:
+  - match: [{uri: {prefix: /api}}]
+    route: [{destination: {host: app, subset: v1}}]
+  - route: [{destination: {host: app, subset: v1}}]
+";
+
+const SUBSETS: &str = "\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: app}
+spec: {host: app, subsets: [{name: v1, labels: {version: v1}}]}
+";
+
+fn write(directory: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders can be made");
+        fs::write(path, text).expect("a file can be written");
+    }
+}
+
+fn meshsim(directory: &Path, args: &[&str]) -> OutputAssert {
+    Command::new(cargo_bin!("meshsim"))
+        .current_dir(directory)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .args(args)
+        .assert()
+}
+
+/// Version 2 comes, and takes jo's requests to the API.
+fn canary() -> (String, String) {
+    let rule = RULE.replace(
+        "  - match: [{uri: {prefix: /api}}]\n",
+        "  - match: [{uri: {prefix: /api}, headers: {x-user: {exact: jo}}}]\n    route: [{destination: {host: app, subset: v2}}]\n    timeout: 3s\n  - match: [{uri: {prefix: /api}}]\n",
+    );
+    let subsets = SUBSETS.replace("version: v1}}]", "version: v1}}, {name: v2, labels: {version: v2}}]");
+    (rule, subsets)
+}
+
+fn two_versions() -> TempDir {
+    let (rule, subsets) = canary();
+    let directory = TempDir::new().expect("a temporary directory can be made");
+    write(
+        directory.path(),
+        &[
+            ("base/app.yaml", AROUND),
+            ("base/rule.yaml", RULE),
+            ("base/subsets.yaml", SUBSETS),
+            ("head/app.yaml", AROUND),
+            ("head/rule.yaml", &rule),
+            ("head/subsets.yaml", &subsets),
+        ],
+    );
+    directory
+}
+
+#[test]
+fn a_change_is_told_with_a_witness_and_an_order_without_gaps() {
+    let directory = two_versions();
+    meshsim(directory.path(), &["diff", "base", "head", "--apply-order", "--detailed-exitcode"]).code(1).stdout_eq(str![[r#"
+app.default.svc.cluster.local  at app-v1.default, app-v2.default
+  GET http://app.default.svc.cluster.local/api -H 'x-user: jo'
+    destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
+    timeout       none → 3 s
+    before: base/rule.yaml:7:12   after: head/rule.yaml:7:12
+
+order of applying:
+  1. apply DestinationRule default/app
+  2. apply VirtualService default/app
+
+changed: 1 class of requests
+
+"#]]);
+}
+
+#[test]
+fn what_is_written_differently_and_means_the_same_is_proven_equal() {
+    let directory = two_versions();
+    let renamed = RULE.replace("  - match: [{uri: {prefix: /api}}]", "  - name: api\n    match: [{uri: {regex: '/api.*'}}]");
+    write(directory.path(), &[("head/rule.yaml", &renamed), ("head/subsets.yaml", SUBSETS)]);
+    meshsim(directory.path(), &["diff", "base", "head", "--detailed-exitcode"]).code(0).stdout_eq(str![[r#"
+nothing changes for any request or connection: proven for 2 proxies
+
+"#]]);
+}
+
+#[test]
+fn revisions_are_read_through_git() {
+    let directory = TempDir::new().expect("a temporary directory can be made");
+    let git = |args: &[&str]| {
+        let config = ["-c", "user.name=a", "-c", "user.email=a@a.test", "-c", "init.defaultBranch=main"];
+        let done = Process::new("git").current_dir(directory.path()).args(config).args(args).output().expect("git is there");
+        assert!(done.status.success(), "{args:?} {done:?}");
+    };
+    git(&["init", "-q"]);
+    write(directory.path(), &[("mesh/app.yaml", AROUND), ("mesh/rule.yaml", RULE), ("mesh/subsets.yaml", SUBSETS)]);
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "one"]);
+    let (rule, subsets) = canary();
+    write(directory.path(), &[("mesh/rule.yaml", &rule), ("mesh/subsets.yaml", &subsets)]);
+    git(&["add", "-A"]);
+    git(&["commit", "-qm", "two"]);
+    meshsim(directory.path(), &["diff", "HEAD~1..HEAD", "mesh", "-o", "markdown"]).code(0).stdout_eq(str![[r#"
+### What this change does to traffic
+
+Changed: 1 class of requests.
+
+**`app.default.svc.cluster.local`** at app-v1.default, app-v2.default
+
+```
+GET http://app.default.svc.cluster.local/api -H 'x-user: jo'
+```
+
+| | before | after |
+|---|---|---|
+| destinations | 100 % app.default.svc.cluster.local:80/v1 | 100 % app.default.svc.cluster.local:80/v2 |
+| timeout | none | 3 s |
+
+before `HEAD~1:mesh/rule.yaml:7:12`, after `HEAD:mesh/rule.yaml:7:12`
+
+"#]]);
+    meshsim(directory.path(), &["diff", "nowhere..HEAD"]).code(2).stderr_eq(str![[r#"
+error: `nowhere` is no git revision
+
+"#]]);
+    meshsim(directory.path(), &["diff", "nowhere", "HEAD"]).code(2).stderr_eq(str![[r#"
+error: `nowhere` is neither a file nor a git revision
+
+"#]]);
+}
+
+#[test]
+fn a_log_tells_how_much_of_the_traffic_a_change_concerns() {
+    let directory = two_versions();
+    let line = |path: &str, user: &str| {
+        format!(
+            "{{\"method\":\"GET\",\"path\":\"{path}\",\"authority\":\"app\",\"response_code\":200,\"headers\":{{\"x-user\":\"{user}\"}},\
+             \"upstream_cluster\":\"outbound|80|v1|app.default.svc.cluster.local\"}}\n"
+        )
+    };
+    let log = [line("/api", "jo"), line("/api", "ann"), line("/", "jo"), line("/api/x", "jo"), "garbage\n".to_owned()].concat();
+    write(directory.path(), &[("access.log", &log)]);
+    meshsim(directory.path(), &["replay", "access.log", "-f", "base", "-f", "head", "--from", "app-v1"])
+        .code(0)
+        .stdout_eq(str![[r#"
+requests        go to
+       4  100%  100 % app.default.svc.cluster.local:80/v1
+
+4 of 4 that name a cluster went where this configuration sends them
+
+2 requests (50%), such as line 1: GET app/api
+    destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
+    timeout       none → 3 s
+    before: base/rule.yaml:7:12   after: head/rule.yaml:7:12
+
+2 of 4 requests are treated differently (50%); 0 would fail that did not
+
+"#]])
+        .stderr_eq(str![[r#"
+access.log:5:1: warning[MSH0420] neither Envoy's or Istio's default format nor JSON
+
+"#]]);
+}
+
+#[test]
+fn invariants_are_proven_or_refuted_with_a_request() {
+    let directory = two_versions();
+    let invariants = "\
+# What must always hold
+host app always reaches app/v1 unless header x-user is jo
+host app always reaches subset v1
+requests to /api never leave namespace default
+requests never fail
+";
+    write(directory.path(), &[("invariants.txt", invariants)]);
+    meshsim(directory.path(), &["prove", "-f", "head", "invariants.txt"]).code(1).stdout_eq(str![[r#"
+proven  host app always reaches app/v1 unless header x-user is jo  at 2 proxies
+REFUTED  host app always reaches subset v1  invariants.txt:3:1
+    GET http://app.default.svc.cluster.local/api -H 'x-user: jo' from app-v1.default
+      reaches app.default.svc.cluster.local:80/v2  head/rule.yaml:7:12
+proven  requests to /api never leave namespace default  at 2 proxies
+proven  requests never fail  at 2 proxies
+
+4 invariants: 3 proven, 1 refuted, 0 not decided
+
+"#]]);
+    meshsim(directory.path(), &["prove", "-f", "head", "-e", "requests to api never fail"]).code(2).stderr_eq(str![[r#"
+error[MSH0421]: `api`: a path begins with `/`
+ --> -e:1:13
+  |
+1 | requests to api never fail
+  |             ^^^
+  |
+
+
+"#]]);
+}

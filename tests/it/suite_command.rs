@@ -1,0 +1,246 @@
+//! `meshsim test` from the outside: verdicts, formats of others, coverage, mutants, corrections.
+
+use std::fs;
+use std::path::Path;
+
+use snapbox::cmd::{Command, OutputAssert, cargo_bin};
+use snapbox::str;
+use tempfile::TempDir;
+
+const MESH: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {selector: {app: app}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app-v1}
+spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v1}}, spec: {containers: [{name: app, image: app}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app-v2}
+spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v2}}, spec: {containers: [{name: app, image: app}]}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: app}
+spec: {host: app, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: app}
+spec:
+  hosts: [app]
+  http:
+  - match: [{uri: {prefix: /old}}]
+    redirect: {uri: /new}
+  - match: [{uri: {prefix: /api}, headers: {x-user: {exact: jo}}}]
+    route: [{destination: {host: app, subset: v2}}]
+    timeout: 3s
+    retries: {attempts: 4, perTryTimeout: 1s}
+    rewrite: {uri: /}
+  - route:
+    - destination: {host: app, subset: v1}
+      weight: 90
+    - destination: {host: app, subset: v2}
+      weight: 10
+    fault: {abort: {httpStatus: 418, percentage: {value: 25}}}
+";
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let directory = TempDir::new().expect("a temporary directory can be made");
+    fs::write(directory.path().join("mesh.yaml"), MESH).expect("a file can be written");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("a file can be written");
+    }
+    directory
+}
+
+fn meshsim(directory: &Path, args: &[&str]) -> OutputAssert {
+    Command::new(cargo_bin!("meshsim"))
+        .current_dir(directory)
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
+        .args(args)
+        .assert()
+}
+
+const TESTS: &str = "\
+from: app-v1
+tests:
+- name: the path
+  request: {url: 'http://app/old/x'}
+  expect: {status: 301, location: http://app/new}
+- name: jo
+  request: {url: 'http://app/api/x?q', headers: {x-user: jo}}
+  expect:
+    destinations: app/v2
+    timeout: 3s
+    retries: {attempts: 4, perTryTimeout: 1s}
+    upstream: {path: '//x?q', authority: app, headers: {x-user: jo, x-other: null}}
+    never: [app/v1, '*.ops']
+- name: others
+  request: {url: 'http://app/'}
+  combinations: {method: [GET, POST], path: [/, /api]}
+  expect:
+    destinations: {app/v1: 90%, app/v2: 10%}
+    sample: 500
+    status: {'200': 75%, '418': 25%}
+    fault: {abort: 418, abortShare: 25%}
+    sameAs: {path: /elsewhere, headers: {x-user: somebody}}
+";
+
+#[test]
+fn what_was_promised_holds_and_every_part_of_the_rules_is_spoken_about() {
+    let folder = folder(&[("app.test.yaml", TESTS)]);
+    meshsim(folder.path(), &["test", ".", "--coverage", "--mutate"]).code(0).stdout_eq(str![[r#"
+6 tests: 6 passed
+
+COVERAGE     covered  of
+rule               3   3  100%
+condition          3   3  100%
+destination        3   3  100%
+fault              1   1  100%
+retries            1   1  100%
+all               11  11  100%
+
+24 mutants: 23 noticed, 0 survived, 1 without effect
+
+"#]]);
+}
+
+#[test]
+fn what_does_not_hold_is_told_with_its_place_and_can_be_brought_up_to_date() {
+    let tests = "\
+from: app-v1
+tests:
+- name: wrong
+  request: {url: 'http://app/api', headers: {x-user: jo}}
+  expect:
+    status: 404
+    destinations: {app/v1: 100%}
+    timeout: none
+    route: x
+- name: right
+  request: {url: 'http://app/old'}
+  expect: {status: 301}
+";
+    let folder = folder(&[("app.test.yaml", tests)]);
+    meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml"]).code(1).stdout_eq(str![[r#"
+FAIL  wrong  app.test.yaml:3:3
+      destinations: expected 100 % to `app/v1`, got 0 % (100 % app.default.svc.cluster.local:80/v2)  app.test.yaml:7:28
+      destinations: expected no other destination, got 100 % to app.default.svc.cluster.local:80/v2  app.test.yaml:7:19
+      status: expected 100 % 404, got 100 % 200  app.test.yaml:6:13
+      route: expected x, got nothing  app.test.yaml:9:12
+      timeout: expected none, got 3s  app.test.yaml:8:14
+      taken by the rule at mesh.yaml:29:13
+
+2 tests: 1 passed, 1 failed
+
+"#]]);
+    meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml", "--fail-fast", "-o", "junit"]).code(1).stdout_eq(str![
+        [r#"
+<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="meshsim" tests="1" failures="1">
+  <testsuite name="app.test.yaml" tests="1" failures="1">
+    <testcase name="wrong" classname="app.test.yaml" file="app.test.yaml" line="3">
+      <failure message="destinations">[..]</failure>
+    </testcase>
+  </testsuite>
+</testsuites>
+
+"#]
+    ]);
+    meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml", "--update"]).code(1);
+    let updated = fs::read_to_string(folder.path().join("app.test.yaml")).expect("the file is still there");
+    for line in ["    status: 200", "    timeout: 3s", "    destinations: {app/v1: 0%}"] {
+        assert!(updated.contains(line), "{line} in\n{updated}");
+    }
+}
+
+#[test]
+fn tests_that_cannot_be_are_named_with_their_places() {
+    let tests = "\
+tests:
+- request: {url: 'ftp://app'}
+  expect: {status: 200}
+- request: {url: 'http://app'}
+- request: {url: 'http://app'}
+  expect: {statsu: 200}
+- request: {path: /}
+  expect: {status: 200}
+";
+    let folder = folder(&[("app.test.yaml", tests)]);
+    meshsim(folder.path(), &["test", ".", "--color", "never"]).code(1).stderr_eq(str![[r#"
+...
+error[MSH0103]: unknown field `tests[2].expect.statsu`
+...
+  = help: did you mean `status`?
+...
+error[MSH0410]: `ftp://app`: write `http://host:port/path`, or `tcp://host:port` for a connection without HTTP
+...
+error[MSH0410]: the test expects nothing, so it could not fail
+...
+error[MSH0410]: the request needs a `url`
+...
+"#]]);
+}
+
+#[test]
+fn tests_of_istio_config_validator_run_unchanged() {
+    let tests = "\
+testCases:
+- description: jo
+  wantMatch: true
+  request: {authority: [app], method: [GET, PUT], uri: [/api, '/api/v1?x'], headers: {x-user: jo}}
+  route: [{destination: {host: app, subset: v2}}]
+  rewrite: {uri: /}
+- description: absent means other
+  request: {authority: [app], method: [GET], uri: [/api]}
+  route: [{destination: {host: app, subset: v2}}]
+- description: a redirect has no destinations
+  wantMatch: true
+  request: {authority: [app.default.svc.cluster.local], method: [GET], uri: [/old]}
+  redirect: {uri: /new}
+- description: weights
+  wantMatch: true
+  request: {authority: [app], method: [GET], uri: [/]}
+  route: [{destination: {host: app, subset: v1}, weight: 90}, {destination: {host: app, subset: v2}, weight: 11}]
+";
+    let folder = folder(&[("validator.yaml", tests)]);
+    meshsim(folder.path(), &["test", "."]).code(1).stdout_eq(str![[r#"
+FAIL  weights: GET app/  validator.yaml:14:3
+      route: expected [{"destination":{"host":"app","subset":"v1"},"weight":90},{"destination":{"host":"app","subset":"v2"},"weight":11}], got [{"destination":{"host":"app","subset":"v1"},"weight":90},{"destination":{"host":"app","subset":"v2"},"weight":10}]  validator.yaml:17:11
+      taken by the rule at mesh.yaml:34:5
+
+7 tests: 6 passed, 1 failed
+
+"#]]);
+}
+
+#[test]
+fn tests_of_router_check_tool_run_unchanged() {
+    let tests = r#"{"tests": [
+  {"test_name": "rewrite", "input": {"authority": "app", "path": "/api/x?y", "method": "GET", "additional_request_headers": [{"key": "x-user", "value": "jo"}]},
+   "validate": {"cluster_name": "outbound|80|v2|app.default.svc.cluster.local", "path_rewrite": "//x?y", "host_rewrite": "app",
+     "virtual_host_name": "app.default.svc.cluster.local:80", "virtual_cluster_name": "", "path_redirect": "",
+     "request_header_matches": [{"name": "x-user", "string_match": {"prefix": "j"}}, {"name": "x-none", "present_match": false}]}},
+  {"test_name": "redirect", "input": {"authority": "app", "path": "/old", "method": "GET", "ssl": true},
+   "validate": {"path_redirect": "https://app/new", "cluster_name": ""}},
+  {"test_name": "first", "input": {"authority": "app", "path": "/", "method": "GET", "random_value": 89},
+   "validate": {"cluster_name": "outbound|80|v1|app.default.svc.cluster.local"}},
+  {"test_name": "second", "input": {"authority": "app", "path": "/", "method": "GET", "random_value": 190},
+   "validate": {"cluster_name": "outbound|80|v1|app.default.svc.cluster.local"}}
+]}"#;
+    let folder = folder(&[("router.json", tests)]);
+    meshsim(folder.path(), &["test", "."]).code(1).stdout_eq(str![[r#"
+FAIL  second  router.json:10:3
+      cluster_name: expected outbound|80|v1|app.default.svc.cluster.local, got outbound|80|v2|app.default.svc.cluster.local  router.json:11:33
+      taken by the rule at mesh.yaml:34:5
+
+4 tests: 3 passed, 1 failed
+
+"#]]);
+}
