@@ -76,7 +76,7 @@ impl Treatment {
         let answer = match verdict {
             Verdict::Malformed(_) => "400",
             Verdict::RequireTls { .. } => "301 to https",
-            Verdict::NoHost | Verdict::NoRoute { .. } | Verdict::Route { .. } => "404, no route",
+            Verdict::NoHost | Verdict::NoProto { .. } | Verdict::NoRoute { .. } | Verdict::Route { .. } => "404, no route",
         };
         Treatment(vec![(Facet::Answer, answer.to_owned())])
     }
@@ -304,6 +304,7 @@ fn hash(policy: &HashPolicy) -> String {
             text
         }
         HashPolicy::SourceIp => "client address".to_owned(),
+        HashPolicy::Nothing => "nothing".to_owned(),
         HashPolicy::Query(name) => format!("query parameter {name}"),
     }
 }
