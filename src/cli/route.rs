@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use meshsim::diagnostic::Severity;
 use meshsim::draw::KeyStream;
-use meshsim::mesh::{CompileOptions, Proxy, compile};
+use meshsim::mesh::{CompileOptions, Mesh, Proxy, compile};
 use meshsim::report::{self, RouteQuestion, ShownOutcomes};
 use meshsim::routing::server::{Caller, Certificate, Token};
 use meshsim::routing::{Chances, Dial, Request, resolve, sender};
