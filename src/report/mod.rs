@@ -31,10 +31,10 @@ pub use conformance::{conformance, conformance_json};
 pub use coverage::{coverage, coverage_html, coverage_lcov};
 pub use eras::{ERAS_SCHEMA, eras, eras_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
+pub use invariant::{invariants, invariants_json};
 pub use json::{
     FINDINGS_SCHEMA, FindingsTally, RUN_SCHEMA, findings_json, findings_json_lines, findings_schema, result_schema, run_json,
 };
-pub use invariant::{invariants, invariants_json};
 pub use proxy_config::{clusters, endpoints, listeners, routes};
 pub use replay::{replay, replay_json};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
