@@ -108,7 +108,8 @@ pub fn outcomes(mesh: &Mesh, proxy: ProxyId, dial: &Dial, request: &Request) -> 
     let Conn::Http(http) = listen(configured, dial, &request.authority) else { return Vec::new() };
     let (received, malformed) = match Received::new(configured.spec.kind, request) {
         Ok(received) => (received, None),
-        Err(why) => (Received::as_sent(configured.spec.kind, request), Some(why)),
+        // Nobody has said yet by which scheme it came.
+        Err(why) => (Received { scheme: "", ..Received::as_sent(configured.spec.kind, request) }, Some(why)),
     };
     let selection = match malformed {
         Some(why) if !finds_a_route_all_the_same(request, why) => {

@@ -169,6 +169,10 @@ impl Answering<'_> {
     /// has noted of the request so far.
     fn apply_route(&self, reply: &mut Reply, noted: &str) {
         let Some(route) = self.route() else { return };
+        let is_refused = matches!(self.decision.course, Course::Malformed(_));
+        if is_refused && !matches!(route.action, Action::Forward(_)) {
+            return;
+        }
         let leg = self.decision.leg(self.proxy);
         // A cluster that does not exist has no name to give.
         let cluster = leg.filter(|leg| leg.cluster.id.is_some()).map_or("", |leg| leg.cluster.name.as_str());
