@@ -95,8 +95,8 @@ fn a_change_is_told_with_a_witness_and_an_order_without_gaps() {
 app.default.svc.cluster.local  at app-v1.default, app-v2.default
   GET http://app.default.svc.cluster.local/api -H 'x-user: jo'
     destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
-    timeout       none → 3 s
-    before: base/rule.yaml:7:12   after: head/rule.yaml:7:12
+    timeout       none → 3.000 s
+    before: base/rule.yaml:7:13   after: head/rule.yaml:7:13
 
 order of applying:
   1. apply DestinationRule default/app
@@ -148,9 +148,9 @@ GET http://app.default.svc.cluster.local/api -H 'x-user: jo'
 | | before | after |
 |---|---|---|
 | destinations | 100 % app.default.svc.cluster.local:80/v1 | 100 % app.default.svc.cluster.local:80/v2 |
-| timeout | none | 3 s |
+| timeout | none | 3.000 s |
 
-before `HEAD~1:mesh/rule.yaml:7:12`, after `HEAD:mesh/rule.yaml:7:12`
+before `HEAD~1:mesh/rule.yaml:7:13`, after `HEAD:mesh/rule.yaml:7:13`
 
 "#]]);
     meshsim(directory.path(), &["diff", "nowhere..HEAD"]).code(2).stderr_eq(str![[r#"
@@ -182,12 +182,12 @@ requests        go to
 
 4 of 4 that name a cluster went where this configuration sends them
 
-2 requests (50%), such as line 1: GET app/api
+2 requests (50.00%), such as line 1: GET app/api
     destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
-    timeout       none → 3 s
-    before: base/rule.yaml:7:12   after: head/rule.yaml:7:12
+    timeout       none → 3.000 s
+    before: base/rule.yaml:7:13   after: head/rule.yaml:7:13
 
-2 of 4 requests are treated differently (50%); 0 would fail that did not
+2 of 4 requests are treated differently (50.00%); 0 would fail that did not
 
 "#]])
         .stderr_eq(str![[r#"
@@ -211,7 +211,7 @@ requests never fail
 proven  host app always reaches app/v1 unless header x-user is jo  at 2 proxies
 REFUTED  host app always reaches subset v1  invariants.txt:3:1
     GET http://app.default.svc.cluster.local/api -H 'x-user: jo' from app-v1.default
-      reaches app.default.svc.cluster.local:80/v2  head/rule.yaml:7:12
+      reaches app.default.svc.cluster.local:80/v2  head/rule.yaml:7:13
 proven  requests to /api never leave namespace default  at 2 proxies
 proven  requests never fail  at 2 proxies
 
@@ -224,7 +224,6 @@ error[MSH0421]: `api`: a path begins with `/`
   |
 1 | requests to api never fail
   |             ^^^
-  |
 
 
 "#]]);
