@@ -2,7 +2,7 @@
 //! meshes is the same; what is unlike here may still turn out to be the same in words.
 
 use crate::mesh::Proxy;
-use crate::mesh::cluster::Cluster;
+use crate::mesh::cluster::{Cluster, Endpoint, LocalityEndpoints};
 use crate::mesh::proxy::{ChainTarget, FilterChain, Listener, TcpLegs};
 use crate::mesh::route::{Action, ClusterRef, Forward, Leg, Mirror, Route, RouteMatch, VirtualHost};
 use crate::routing::Treatment;
@@ -140,16 +140,15 @@ pub(super) fn same_clusters(base: &Cluster, head: &Cluster) -> bool {
 
 /// Pods have numbers of their own in each mesh; addresses are the same.
 pub(super) fn same_endpoints(base: &Cluster, head: &Cluster) -> bool {
-    let all = |cluster: &Cluster| -> Vec<(String, u32, u32, String, u16, u32, bool, bool)> {
-        let localities = cluster.localities.iter();
-        let endpoints = localities.flat_map(|locality| locality.endpoints.iter().map(move |endpoint| (locality, endpoint)));
-        endpoints
-            .map(|(locality, endpoint)| {
-                let place = (locality.locality.clone(), locality.priority, locality.weight);
-                let own = (endpoint.address.clone(), endpoint.port, endpoint.weight, endpoint.healthy, endpoint.mutual_tls);
-                (place.0, place.1, place.2, own.0, own.1, own.2, own.3, own.4)
-            })
-            .collect()
+    let same = |a: &Endpoint, b: &Endpoint| {
+        let own = |e: &Endpoint| (e.port, e.weight, e.healthy, e.mutual_tls);
+        a.address == b.address && own(a) == own(b)
     };
-    std::sync::Arc::ptr_eq(&base.localities, &head.localities) || all(base) == all(head)
+    let alike = |a: &LocalityEndpoints, b: &LocalityEndpoints| {
+        (&a.locality, a.priority, a.weight, a.endpoints.len()) == (&b.locality, b.priority, b.weight, b.endpoints.len())
+            && a.endpoints.iter().zip(&b.endpoints).all(|(a, b)| same(a, b))
+    };
+    std::sync::Arc::ptr_eq(&base.localities, &head.localities)
+        || base.localities.len() == head.localities.len()
+            && base.localities.iter().zip(head.localities.iter()).all(|(a, b)| alike(a, b))
 }

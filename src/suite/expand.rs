@@ -77,11 +77,14 @@ fn name(test: Option<&Spanned<String>>, label: Option<&str>, question: &Question
     }
 }
 
+/// Values, and the part of a request that they are.
+type Dimension<'a> = (&'a [Spanned<String>], fn(&mut Ask, Spanned<String>));
+
 /// Every combination of the values, the last dimension varying fastest.
 fn combined(ask: &Ask, test: &Test) -> Vec<Ask> {
     let all = &test.combinations;
     let mut asks = vec![ask.clone()];
-    let dimensions: [(&[Spanned<String>], fn(&mut Ask, Spanned<String>)); 4] = [
+    let dimensions: [Dimension<'_>; 4] = [
         (&all.from, |ask, value| ask.from = Some(value)),
         (&all.method, |ask, value| ask.method = Some(value)),
         (&all.host, |ask, value| ask.host = Some(value)),

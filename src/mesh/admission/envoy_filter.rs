@@ -66,7 +66,7 @@ pub(super) fn check(spec: &MetadataOnly, review: &mut Review<'_>) {
     }
 }
 
-fn text<'n>(node: Option<&'n Node>) -> &'n str {
+fn text(node: Option<&Node>) -> &str {
     node.and_then(Node::as_str).unwrap_or("")
 }
 
