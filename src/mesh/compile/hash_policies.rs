@@ -6,15 +6,15 @@ use super::visibility::ProxyView;
 use crate::mesh::route::HashPolicy;
 use crate::resource::networking::{ConsistentHash, HttpCookie, LoadBalancerSettings, TrafficPolicy};
 
-/// The hash policy of a rule's destination. Settings of a port count only if the destination names
-/// the port; a subset's settings precede the host's.
-pub(super) fn of_destination(view: &ProxyView<'_>, host: &str, subset: &str, port: Option<u16>) -> Option<HashPolicy> {
+/// What a rule's destination is hashed by; `Some(None)` if it is hashed by nothing in particular. Settings
+/// of a port count only if the destination names the port; a subset's settings precede the host's.
+pub(super) fn of_destination(view: &ProxyView<'_>, host: &str, subset: &str, port: Option<u16>) -> Option<Option<HashPolicy>> {
     let rule = view.destination_rule(host)?;
     let whole = rule.traffic_policy.map(|part| part.value);
     let subset = rule.subset(subset).and_then(|part| part.value.traffic_policy.as_ref());
     let of_port = |policy: Option<&'_ TrafficPolicy>| port.and_then(|port| key_of_port(policy?, port)).map(policy_of);
     let of_host = |policy: Option<&TrafficPolicy>| key(policy?).map(policy_of);
-    of_port(subset).or_else(|| of_host(subset)).or_else(|| of_port(whole)).or_else(|| of_host(whole)).flatten()
+    of_port(subset).or_else(|| of_host(subset)).or_else(|| of_port(whole)).or_else(|| of_host(whole))
 }
 
 /// The hash policy of a service's port where no rule leads to it.

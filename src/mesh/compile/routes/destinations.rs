@@ -52,7 +52,8 @@ fn cluster(destination: &Destination, scope: &RouteScope<'_>) -> ClusterRef {
     scope.clusters.named(destination_cluster(destination, (scope.service)(host), scope.port))
 }
 
-fn hash(destination: &Destination, scope: &RouteScope<'_>) -> Option<HashPolicy> {
+/// What a destination is hashed by; `Some(None)` if its balancer hashes and nothing says what.
+fn hash(destination: &Destination, scope: &RouteScope<'_>) -> Option<Option<HashPolicy>> {
     let host = destination.host.as_ref()?;
     let subset = destination.subset.as_ref().map_or("", |subset| subset.value.as_str());
     (scope.hash)(host, subset, port_of(destination))
@@ -62,7 +63,7 @@ fn hash(destination: &Destination, scope: &RouteScope<'_>) -> Option<HashPolicy>
 pub(super) struct Target {
     pub(super) legs: Legs,
     pub(super) hash: Vec<HashPolicy>,
-    /// Whether a lone destination is balanced by a hash, which keeps retries on the host.
+    /// Whether a lone destination is balanced by a hash, be it of nothing, which keeps retries on the host.
     pub(super) keeps_host: bool,
 }
 
@@ -73,11 +74,11 @@ pub(super) fn target(rule: &HttpRoute, operations: &mut Operations, scope: &Rout
         operations.append(Operations::of(lone.headers.as_ref()));
         let hash = lone.destination.as_ref().and_then(|destination| hash(destination, scope));
         let leg = leg(lone, Operations::default(), scope, origin);
-        return Target { legs: Legs::lone(leg), keeps_host: hash.is_some(), hash: hash.into_iter().collect() };
+        return Target { legs: Legs::lone(leg), keeps_host: hash.is_some(), hash: hash.flatten().into_iter().collect() };
     }
     let chosen = || rule.route.iter().filter(|leg| weight(leg) > 0);
     let legs = chosen().map(|entry| leg(entry, Operations::of(entry.headers.as_ref()), scope, origin)).collect();
-    let hash = chosen().filter_map(|leg| hash(leg.destination.as_ref()?, scope)).collect();
+    let hash = chosen().filter_map(|leg| hash(leg.destination.as_ref()?, scope)?).collect();
     let legs = Legs::weighted(legs).unwrap_or_else(|| Legs::lone(nowhere(scope, origin)));
     Target { legs, hash, keeps_host: false }
 }

@@ -8,7 +8,7 @@ use crate::mesh::{ClusterId, Profile};
 use crate::resource::networking::HttpRetry;
 
 /// The hash policy of a destination: host, subset, port if it names one.
-pub(in crate::mesh::compile) type HashLookup<'a> = &'a dyn Fn(&str, &str, Option<u16>) -> Option<HashPolicy>;
+pub(in crate::mesh::compile) type HashLookup<'a> = &'a dyn Fn(&str, &str, Option<u16>) -> Option<Option<HashPolicy>>;
 
 /// The surroundings of a rule.
 #[derive(Clone, Copy)]
