@@ -75,6 +75,16 @@ impl Input {
         self.filenames.iter().flat_map(|path| reader.read(path, depth)).collect()
     }
 
+    /// Reads the file of `--mesh-config`. Gives its text, or none.
+    pub(crate) fn read_mesh_config(&self, reader: &mut Reader) -> Vec<FileId> {
+        self.mesh_config.iter().flat_map(|path| reader.read(path, Depth::One)).collect()
+    }
+
+    /// Whether the mesh is that of a scenario.
+    pub(crate) fn is_scenario(&self) -> bool {
+        self.scenario.is_some()
+    }
+
     /// The namespace of objects that name none.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
@@ -94,12 +104,11 @@ impl Input {
         for path in positional {
             reader.read(path, Depth::All);
         }
-        let mesh_config = self.mesh_config.as_ref().map(|path| reader.read(path, Depth::One));
+        let mesh_config = self.read_mesh_config(&mut reader);
         let Texts { mut sources, files } = reader.finish(cx)?;
         let mut diagnostics = Vec::new();
         let mut decoder = Decoder::new(&self.namespace);
-        let files: Vec<FileId> =
-            files.into_iter().filter(|file| !mesh_config.as_ref().is_some_and(|configs| configs.contains(file))).collect();
+        let files: Vec<FileId> = files.into_iter().filter(|file| !mesh_config.contains(file)).collect();
         let mut suppressions = Vec::new();
         for file in &files {
             let mut comments = Vec::new();
@@ -119,15 +128,7 @@ impl Input {
         }
         let (mut objects, findings) = decoder.finish();
         diagnostics.extend(findings);
-        if let Some(configs) = mesh_config {
-            let mut documents = Vec::new();
-            for file in configs {
-                diagnostics.extend(parse(&mut sources, file, |document| documents.push(document)));
-            }
-            let (config, findings) = resource::decode_mesh_config(&documents);
-            diagnostics.extend(findings);
-            objects.mesh_config = config.or(objects.mesh_config);
-        }
+        diagnostics.extend(put_mesh_config(&mesh_config, &mut sources, &mut objects));
         Ok(Loaded { sources, objects, diagnostics, suppressions })
     }
 
@@ -149,6 +150,20 @@ impl Input {
         diagnostics.extend(findings);
         Ok(Loaded { sources, objects, diagnostics, suppressions: Vec::new() })
     }
+}
+
+/// Gives objects the mesh configuration of these texts, if there are any. Gives findings about it.
+pub(crate) fn put_mesh_config(files: &[FileId], sources: &mut Sources, objects: &mut Objects) -> Vec<Diagnostic> {
+    let (mut documents, mut diagnostics) = (Vec::new(), Vec::new());
+    for file in files {
+        diagnostics.extend(parse(sources, *file, |document| documents.push(document)));
+    }
+    if !documents.is_empty() {
+        let (config, findings) = resource::decode_mesh_config(&documents);
+        diagnostics.extend(findings);
+        objects.mesh_config = config.or(objects.mesh_config.take());
+    }
+    diagnostics
 }
 
 /// Reads the documents of one text, and says so if there are none.

@@ -34,8 +34,12 @@ pub(crate) struct TestFiles {
 
 /// Reads tests and meshes. Documents are told apart by what they hold, so files need no special names.
 pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result<TestFiles, Stop> {
+    if input.is_scenario() {
+        return Err(Stop::Unusable(vec!["tests name mesh files; they are not about the mesh of a scenario".to_owned()]));
+    }
     let mut reader = Reader::default();
     let named = input.read(&mut reader);
+    let mesh_config = input.read_mesh_config(&mut reader);
     let beside: Vec<FileId> = paths.iter().flat_map(|path| reader.read(path, Depth::All)).collect();
     if paths.is_empty() {
         return Err(Stop::Unusable(vec!["no tests; name files or directories".to_owned()]));
@@ -86,8 +90,9 @@ pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result
         }
         let mut decoder = Decoder::new(input.namespace());
         documents.iter().filter(|document| suite::format_of(document).is_none()).for_each(|document| decoder.read(document));
-        let (objects, findings) = decoder.finish();
+        let (mut objects, findings) = decoder.finish();
         mesh_findings.extend(findings);
+        mesh_findings.extend(input::put_mesh_config(&mesh_config, &mut sources, &mut objects));
         sets.push(TestSet { objects, cases });
     }
     if sets.is_empty() && test_findings.is_empty() {

@@ -244,3 +244,41 @@ FAIL  second  router.json:10:3
 
 "#]]);
 }
+
+#[test]
+fn the_mesh_configuration_counts_in_tests_too() {
+    const MESH: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: default, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: sleep}
+spec:
+  selector: {matchLabels: {app: sleep}}
+  template: {metadata: {labels: {app: sleep}}, spec: {containers: [{name: sleep, image: curl}]}}
+";
+    const TEST: &str = "
+mesh: [mesh.yaml]
+from: sleep
+tests:
+- name: what nobody registered is blocked
+  request: {url: 'http://elsewhere.test/'}
+  expect: {status: 502}
+";
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in
+        [("mesh.yaml", MESH), ("egress.test.yaml", TEST), ("config.yaml", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}")]
+    {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    meshsim(folder.path(), &["test", "egress.test.yaml"]).code(1);
+    meshsim(folder.path(), &["test", "egress.test.yaml", "--mesh-config", "config.yaml"]).code(0);
+    meshsim(folder.path(), &["test", "egress.test.yaml", "--scenario", "."]).code(2);
+}
