@@ -12,6 +12,8 @@ use meshsim::text::Style;
 use super::access_logs;
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
+use super::input::Files;
+use super::release::Releases;
 use super::sides::{self, Side};
 
 /// Show what a change does to traffic: classes of requests with a witness each, or the proof that
@@ -25,20 +27,17 @@ pub(crate) struct DiffArgs {
     /// Path in git revisions; may be repeated [default: the working directory]
     #[arg(long = "path", value_name = "PATH")]
     paths: Vec<String>,
-    /// File or directory that is on both sides; may be repeated
-    #[arg(short = 'f', long = "filename", value_name = "PATH")]
-    common: Vec<PathBuf>,
     /// Access log, to tell how much of the traffic each change concerns; may be repeated
     #[arg(long = "log", value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// The proxy that wrote the log [default: the one that knows a request's authority best]
     #[arg(long, value_name = "WORKLOAD|GATEWAY", requires = "logs")]
     from: Option<String>,
-    /// Namespace of objects that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
+    /// What is on both sides.
+    #[command(flatten)]
+    common: Files,
     /// Release of Istio whose behaviour applies, or two with `..` between them
-    #[arg(long, value_name = "VERSION[..VERSION]", default_value = "latest", value_parser = releases)]
+    #[arg(long, value_name = "VERSION[..VERSION]", default_value = "latest", value_parser = Releases::parse)]
     istio_version: Releases,
     /// Look for an order in which the changed objects can be applied without a gap
     #[arg(long)]
@@ -55,7 +54,10 @@ const EXAMPLES: &str = "\
 Examples:
   meshsim diff main..HEAD mesh/
   meshsim diff mesh-before/ mesh-after/ --apply-order -o markdown
-  meshsim diff mesh/ --istio-version 1.4..1.24";
+  meshsim diff -f services/ routes-before/ routes-after/ --mesh-config mesh-config.yaml
+  meshsim diff mesh/ --istio-version 1.4..1.24
+
+What `-f` and `--mesh-config` name is on both sides; a ConfigMap `istio` in a side is that side's own.";
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -68,36 +70,22 @@ enum Format {
     Markdown,
 }
 
-/// One release, or one for each side.
-#[derive(Debug, Clone)]
-struct Releases {
-    base: Profile,
-    head: Profile,
-}
-
-fn releases(text: &str) -> Result<Releases, String> {
-    let one = |text: &str| {
-        Profile::of_version(text).ok_or_else(|| format!("`{text}` is not a release of Istio; write `1.24` or `latest`"))
-    };
-    let (base, head) = text.split_once("..").unwrap_or((text, text));
-    Ok(Releases { base: one(base)?, head: one(head)? })
-}
-
 /// Runs `meshsim diff`.
 pub(crate) fn run(args: &DiffArgs, cx: &mut Context) -> Outcome {
     let (base, head) = sides::places(&args.sides, &args.paths)?;
-    let (sources, before, after) = sides::load(&base, &head, &args.common, &args.namespace, cx)?;
-    if base == head && args.istio_version.base == args.istio_version.head {
+    let (sources, before, after) = sides::load(&base, &head, &args.common, cx)?;
+    let [older, newer] = args.istio_version.sides();
+    if base == head && older == newer {
         return Err(Stop::Unusable(vec!["both sides are the same; name two, or two releases".to_owned()]));
     }
     let with = |profile: &Profile| CompileOptions { profile: profile.clone(), ..CompileOptions::default() };
-    let (one, findings_before) = understood(before.clone(), &with(&args.istio_version.base));
-    let (other, findings_after) = understood(after.clone(), &with(&args.istio_version.head));
+    let (one, findings_before) = understood(before.clone(), &with(older));
+    let (other, findings_after) = understood(after.clone(), &with(newer));
     let delta: Delta = change::compare(&one, &other);
     let findings = change::findings_delta(&findings_before, &findings_after);
     let order = args.apply_order.then(|| {
         let changed = change::changed_objects(&sources, &before.objects, &after.objects);
-        change::order(&before.objects, &after.objects, &changed, &with(&args.istio_version.head))
+        change::order(&before.objects, &after.objects, &changed, &with(newer))
     });
     let entries = access_logs::read(&args.logs, cx)?;
     let counts = meshsim::replay::observed(&entries, &one, &other, args.from.as_deref(), &delta);

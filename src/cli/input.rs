@@ -27,9 +27,9 @@ const FILE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 const EXTENSIONS: &[&str] = &["yaml", "yml", "json"];
 
-/// Configuration to work on.
+/// Files of a configuration.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Input {
+pub(crate) struct Files {
     /// File, directory or `-` for standard input; may be repeated
     #[arg(short, long = "filename", value_name = "PATH", help_heading = "Input")]
     filenames: Vec<PathBuf>,
@@ -42,6 +42,13 @@ pub(crate) struct Input {
     /// File with the mesh configuration: a MeshConfig, or ConfigMap `istio`
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     mesh_config: Option<PathBuf>,
+}
+
+/// Configuration to work on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Input {
+    #[command(flatten)]
+    files: Files,
     /// Scenario whose mesh files are read too, as its timeline has changed them
     #[arg(long, value_name = "SCENARIO", help_heading = "Input")]
     scenario: Option<PathBuf>,
@@ -63,26 +70,24 @@ pub(crate) struct Loaded {
     pub(crate) suppressions: Vec<Suppression>,
 }
 
-impl Input {
-    /// Whether nothing was named with `-f`.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.filenames.is_empty() && self.scenario.is_none()
+impl Files {
+    fn depth(&self) -> Depth {
+        if self.recursive { Depth::All } else { Depth::One }
     }
 
     /// Reads everything named with `-f`. Gives the texts.
     pub(crate) fn read(&self, reader: &mut Reader) -> Vec<FileId> {
-        let depth = if self.recursive { Depth::All } else { Depth::One };
-        self.filenames.iter().flat_map(|path| reader.read(path, depth)).collect()
+        self.filenames.iter().flat_map(|path| reader.read(path, self.depth())).collect()
+    }
+
+    /// Reads everything named with `-f` where it may have been read before. Gives the texts.
+    pub(crate) fn read_again(&self, reader: &mut Reader) -> Vec<FileId> {
+        self.filenames.iter().flat_map(|path| reader.read_again(path, self.depth())).collect()
     }
 
     /// Reads the file of `--mesh-config`. Gives its text, or none.
     pub(crate) fn read_mesh_config(&self, reader: &mut Reader) -> Vec<FileId> {
         self.mesh_config.iter().flat_map(|path| reader.read(path, Depth::One)).collect()
-    }
-
-    /// Whether the mesh is that of a scenario.
-    pub(crate) fn is_scenario(&self) -> bool {
-        self.scenario.is_some()
     }
 
     /// The namespace of objects that name none.
@@ -93,11 +98,8 @@ impl Input {
     /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
     /// everything below.
     pub(crate) fn load(&self, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
-        if self.is_empty() && positional.is_empty() {
+        if self.filenames.is_empty() && positional.is_empty() {
             return Err(Stop::Unusable(vec!["no input; name files or directories, or `-f -` for standard input".to_owned()]));
-        }
-        if let Some(scenario) = &self.scenario {
-            return self.load_scenario(scenario, positional, cx);
         }
         let mut reader = Reader::default();
         self.read(&mut reader);
@@ -131,10 +133,42 @@ impl Input {
         diagnostics.extend(put_mesh_config(&mesh_config, &mut sources, &mut objects));
         Ok(Loaded { sources, objects, diagnostics, suppressions })
     }
+}
+
+impl Input {
+    /// Reads everything named with `-f`. Gives the texts.
+    pub(crate) fn read(&self, reader: &mut Reader) -> Vec<FileId> {
+        self.files.read(reader)
+    }
+
+    /// Reads the file of `--mesh-config`. Gives its text, or none.
+    pub(crate) fn read_mesh_config(&self, reader: &mut Reader) -> Vec<FileId> {
+        self.files.read_mesh_config(reader)
+    }
+
+    /// Whether the mesh is that of a scenario.
+    pub(crate) fn is_scenario(&self) -> bool {
+        self.scenario.is_some()
+    }
+
+    /// The namespace of objects that name none.
+    pub(crate) fn namespace(&self) -> &str {
+        self.files.namespace()
+    }
+
+    /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
+    /// everything below.
+    pub(crate) fn load(&self, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
+        match &self.scenario {
+            Some(scenario) => self.load_scenario(scenario, positional, cx),
+            None => self.files.load(positional, cx),
+        }
+    }
 
     /// Reads a scenario's mesh as it is at a time, with everything else that was named beside it.
     fn load_scenario(&self, scenario: &Path, positional: &[PathBuf], cx: &mut Context) -> Result<Loaded, Stop> {
-        let further: Vec<PathBuf> = self.filenames.iter().chain(&self.mesh_config).chain(positional).cloned().collect();
+        let further: Vec<PathBuf> =
+            self.files.filenames.iter().chain(&self.files.mesh_config).chain(positional).cloned().collect();
         let paths = scenario_files::find(scenario, cx)?;
         let [path] = paths.as_slice() else {
             let message = format!("{}: holds {} scenarios; name one", scenario.display(), paths.len());
@@ -144,7 +178,7 @@ impl Input {
         let Some(mut scenario) = scenario else {
             return Err(Stop::Unusable(vec![format!("{}: no scenario; `meshsim run` says why", path.display())]));
         };
-        scenario.namespace.get_or_insert_with(|| Spanned::made_up(self.namespace.clone()));
+        scenario.namespace.get_or_insert_with(|| Spanned::made_up(self.namespace().to_owned()));
         let at = staging::instant(&scenario, &self.at).map_err(|why| Stop::Unusable(vec![format!("--at: {why}")]))?;
         let (objects, findings) = staging::objects_at(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, at);
         diagnostics.extend(findings);

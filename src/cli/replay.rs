@@ -11,6 +11,7 @@ use meshsim::text::Style;
 use super::access_logs;
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
+use super::input::{Files, Loaded};
 use super::release::Release;
 use super::sides;
 
@@ -21,15 +22,17 @@ pub(crate) struct ReplayArgs {
     /// Access logs: Envoy's or Istio's default format, or JSON lines; `-` is standard input
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
-    /// Configuration: files, folders or git revisions; `BASE..HEAD` or two for what a change does
-    #[arg(short = 'f', long = "mesh", value_name = "MESH", required = true, num_args = 1)]
-    sides: Vec<String>,
+    /// Configuration before a change: file, folder or git revision; may be repeated
+    #[arg(long, value_name = "PLACE", requires = "after", help_heading = "Change")]
+    before: Vec<String>,
+    /// Configuration after the change, in the same way
+    #[arg(long, value_name = "PLACE", requires = "before", help_heading = "Change")]
+    after: Vec<String>,
     /// Path in git revisions; may be repeated [default: the working directory]
-    #[arg(long = "path", value_name = "PATH")]
+    #[arg(long = "path", value_name = "PATH", requires = "before", help_heading = "Change")]
     paths: Vec<String>,
-    /// Namespace of objects that name none
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
+    #[command(flatten)]
+    files: Files,
     /// The proxy that wrote the log [default: the one that knows a request's authority best]
     #[arg(long, value_name = "WORKLOAD|GATEWAY")]
     from: Option<String>,
@@ -43,7 +46,11 @@ pub(crate) struct ReplayArgs {
 const EXAMPLES: &str = "\
 Examples:
   kubectl logs deploy/istio-ingressgateway -n istio-system | meshsim replay - -f mesh/
-  meshsim replay access.log -f main..HEAD --path mesh/ --from istio-ingressgateway";
+  meshsim replay access.log --before main --after HEAD --path mesh/ --from istio-ingressgateway
+  meshsim replay access.log -f services/ --before routes-old/ --after routes-new/
+
+With `-f` alone, everything it names is one configuration. With `--before` and `--after` the log goes through
+both, and what `-f` and `--mesh-config` name is on both sides.";
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -56,11 +63,15 @@ enum Format {
 
 /// Runs `meshsim replay`.
 pub(crate) fn run(args: &ReplayArgs, cx: &mut Context) -> Outcome {
-    let (base, head) = sides::places(&args.sides, &args.paths)?;
-    let (sources, before, after) = sides::load(&base, &head, &[], &args.namespace, cx)?;
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
-    let (one, _) = compile(&before.objects, &options);
-    let other = (base != head).then(|| compile(&after.objects, &options).0);
+    let (sources, one, other) = if args.before.is_empty() {
+        let Loaded { sources, objects, .. } = args.files.load(&[], cx)?;
+        (sources, compile(&objects, &options).0, None)
+    } else {
+        let [base, head] = [sides::place(&args.before, &args.paths)?, sides::place(&args.after, &args.paths)?];
+        let (sources, before, after) = sides::load(&base, &head, &args.files, cx)?;
+        (sources, compile(&before.objects, &options).0, Some(compile(&after.objects, &options).0))
+    };
     if let Some(from) = &args.from {
         for mesh in std::iter::once(&one).chain(&other) {
             routing::named(mesh, from).map_err(|why| Stop::Unusable(vec![why]))?;

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use meshsim::diagnostic::{Code, Diagnostic, Severity};
-use meshsim::mesh::Profile;
 use meshsim::record::{self, RunReport};
 use meshsim::report::telemetry::Epoch;
 use meshsim::report::{self, Detail, Page};
@@ -17,6 +16,7 @@ use meshsim::time::{Duration, Instant};
 
 use super::context::{Context, Verbosity};
 use super::exit::{Exit, Outcome, Stop};
+use super::release::Releases;
 use super::scenario_files::{self, ScenarioFiles};
 use super::telemetry::{Form, Telemetry};
 use super::{result_file, watch};
@@ -41,7 +41,7 @@ pub(crate) struct RunArgs {
     requests: Option<u64>,
     /// Release of Istio whose behaviour applies, such as 1.1 or latest, instead of the scenario's; `1.23..1.24` runs
     /// the scenario on both and shows what differs
-    #[arg(long, value_name = "VERSION|A..B", value_parser = releases)]
+    #[arg(long, value_name = "VERSION|A..B", value_parser = Releases::parse)]
     istio_version: Option<Releases>,
     /// When the run ends, such as 90s, instead of what the scenario says
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
@@ -66,27 +66,6 @@ pub(crate) struct RunArgs {
     /// Threads to use; changes nothing but the time it takes [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-}
-
-/// One release, or two to compare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Releases {
-    One(String),
-    Two(String, String),
-}
-
-fn releases(text: &str) -> Result<Releases, String> {
-    match text.split_once("..") {
-        Some((before, after)) => Ok(Releases::Two(release(before)?, release(after)?)),
-        None => release(text).map(Releases::One),
-    }
-}
-
-fn release(text: &str) -> Result<String, String> {
-    match Profile::of_version(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("no release of Istio; write 1.0, 1.24, latest, or two as in 1.23..1.24".to_owned()),
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -157,8 +136,8 @@ pub(crate) fn run(args: &RunArgs, cx: &mut Context) -> Outcome {
         }
         let outcome = match &args.istio_version {
             None => one(args, path, None, cx)?,
-            Some(Releases::One(release)) => one(args, path, Some(release), cx)?,
-            Some(Releases::Two(before, after)) => two(args, path, [before, after], cx)?,
+            Some(Releases::One(release)) => one(args, path, Some(&release.version), cx)?,
+            Some(Releases::Two(before, after)) => two(args, path, [&before.version, &after.version], cx)?,
         };
         if outcome != Exit::Good {
             exit = Exit::Findings;
@@ -194,7 +173,6 @@ fn two(args: &RunArgs, path: &Path, releases: [&str; 2], cx: &mut Context) -> Ou
         let Some(Acted { mut report, is_cut_short, .. }) = act(args, path, Some(release), cx)? else {
             return Ok(Exit::Findings);
         };
-        // As it was typed: what a release does may be what an earlier one began.
         report.istio = release.to_owned();
         if is_cut_short || report.interrupted {
             cx.note(&format!("the run on Istio {release} did not end, so there is nothing to compare"));

@@ -10,7 +10,7 @@ use meshsim::suite;
 use super::context::Context;
 use super::exit::Stop;
 use super::git;
-use super::input::{self, Depth, Reader};
+use super::input::{self, Depth, Files, Reader};
 
 /// One side.
 #[derive(Debug, Clone, Default)]
@@ -34,19 +34,7 @@ pub(crate) enum Place {
 /// alone is both sides.
 pub(crate) fn places(words: &[String], paths: &[String]) -> Result<(Place, Place), Stop> {
     let exists = |word: &str| Path::new(word).exists();
-    let in_revision = |revision: &str, paths: &[String]| {
-        let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths.to_vec() };
-        Place::Revision(revision.to_owned(), paths)
-    };
-    let one = |word: &String| -> Result<Place, Stop> {
-        if exists(word) {
-            return Ok(Place::Files(vec![PathBuf::from(word)]));
-        }
-        if git::is_revision(word) {
-            return Ok(in_revision(word, paths));
-        }
-        Err(Stop::Unusable(vec![format!("`{word}` is neither a file nor a git revision")]))
-    };
+    let one = |word: &String| place(std::slice::from_ref(word), paths);
     match words {
         [range, below @ ..] if !exists(range) && range.contains("..") => {
             let (base, head) = range.split_once("..").unwrap_or((range, ""));
@@ -70,21 +58,39 @@ pub(crate) fn places(words: &[String], paths: &[String]) -> Result<(Place, Place
     }
 }
 
+/// The side that words of a command line mean: files and folders, or one git revision.
+pub(crate) fn place(words: &[String], paths: &[String]) -> Result<Place, Stop> {
+    if let [word] = words
+        && !Path::new(word).exists()
+    {
+        return match git::is_revision(word) {
+            true => Ok(in_revision(word, paths)),
+            false => Err(Stop::Unusable(vec![format!("`{word}` is neither a file nor a git revision")])),
+        };
+    }
+    Ok(Place::Files(words.iter().map(PathBuf::from).collect()))
+}
+
+fn in_revision(revision: &str, paths: &[String]) -> Place {
+    let paths = if paths.is_empty() { vec![".".to_owned()] } else { paths.to_vec() };
+    Place::Revision(revision.to_owned(), paths)
+}
+
 /// Reads both sides into one set of texts. What is common to both comes first.
-pub(crate) fn load(
-    base: &Place,
-    head: &Place,
-    common: &[PathBuf],
-    namespace: &str,
-    cx: &mut Context,
-) -> Result<(Sources, Side, Side), Stop> {
+pub(crate) fn load(base: &Place, head: &Place, common: &Files, cx: &mut Context) -> Result<(Sources, Side, Side), Stop> {
     let mut reader = Reader::default();
-    let common: Vec<FileId> = common.iter().flat_map(|path| reader.read_again(path, Depth::One)).collect();
-    let before = [common.clone(), read(base, &mut reader)?].concat();
-    let after = if base == head { before.clone() } else { [common, read(head, &mut reader)?].concat() };
+    let shared = common.read_again(&mut reader);
+    let mesh_config = common.read_mesh_config(&mut reader);
+    let before = [shared.clone(), read(base, &mut reader)?].concat();
+    let after = if base == head { before.clone() } else { [shared, read(head, &mut reader)?].concat() };
     let mut sources = reader.finish(cx)?.sources;
-    let one = side(&mut sources, &before, namespace);
-    let other = if base == head { one.clone() } else { side(&mut sources, &after, namespace) };
+    let mut side = |files: &[FileId]| {
+        let mut side = decoded(&mut sources, files, common.namespace());
+        side.diagnostics.extend(input::put_mesh_config(&mesh_config, &mut sources, &mut side.objects));
+        side
+    };
+    let one = side(&before);
+    let other = if base == head { one.clone() } else { side(&after) };
     Ok((sources, one, other))
 }
 
@@ -98,7 +104,7 @@ fn read(place: &Place, reader: &mut Reader) -> Result<Vec<FileId>, Stop> {
     }
 }
 
-fn side(sources: &mut Sources, files: &[FileId], namespace: &str) -> Side {
+fn decoded(sources: &mut Sources, files: &[FileId], namespace: &str) -> Side {
     let mut decoder = Decoder::new(namespace);
     let mut diagnostics = Vec::new();
     for file in files {

@@ -157,16 +157,16 @@ impl Coverage {
 
     /// Adds what covers another mesh; rules that both have are counted once.
     pub fn add(&mut self, other: Coverage) {
-        for item in other.items {
-            match self.items.iter_mut().find(|own| own.kind == item.kind && own.span == item.span) {
-                Some(own) => {
-                    own.hits = own.hits.max(item.hits);
-                    own.misses = own.misses.max(item.misses);
-                }
-                None => self.items.push(item),
-            }
-        }
+        self.items.extend(other.items);
         self.items.sort_by_key(|item| (item.span, item.kind));
+        self.items.dedup_by(|item, own| {
+            let is_same = (own.span, own.kind) == (item.span, item.kind);
+            if is_same {
+                own.hits = own.hits.max(item.hits);
+                own.misses = own.misses.max(item.misses);
+            }
+            is_same
+        });
     }
 
     /// Covered parts and all parts of one kind, or of every kind.

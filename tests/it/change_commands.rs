@@ -1,29 +1,11 @@
 //! `meshsim diff`, `replay` and `prove` from the outside.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command as Process;
 
-use snapbox::cmd::{Command, OutputAssert, cargo_bin};
 use snapbox::str;
 use tempfile::TempDir;
 
-const AROUND: &str = "\
-apiVersion: v1
-kind: Service
-metadata: {name: app}
-spec: {selector: {app: app}, ports: [{name: http, port: 80, targetPort: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app-v1}
-spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v1}}, spec: {containers: [{name: app, image: app}]}}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app-v2}
-spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v2}}, spec: {containers: [{name: app, image: app}]}}}
-";
+use crate::support::app::{APP, meshsim, write};
 
 const RULE: &str = "\
 apiVersion: networking.istio.io/v1
@@ -44,23 +26,6 @@ metadata: {name: app}
 spec: {host: app, subsets: [{name: v1, labels: {version: v1}}]}
 ";
 
-fn write(directory: &Path, files: &[(&str, &str)]) {
-    for (name, text) in files {
-        let path = directory.join(name);
-        fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders can be made");
-        fs::write(path, text).expect("a file can be written");
-    }
-}
-
-fn meshsim(directory: &Path, args: &[&str]) -> OutputAssert {
-    Command::new(cargo_bin!("meshsim"))
-        .current_dir(directory)
-        .env_remove("NO_COLOR")
-        .env_remove("CLICOLOR_FORCE")
-        .args(args)
-        .assert()
-}
-
 /// Version 2 comes, and takes jo's requests to the API.
 fn canary() -> (String, String) {
     let rule = RULE.replace(
@@ -77,10 +42,10 @@ fn two_versions() -> TempDir {
     write(
         directory.path(),
         &[
-            ("base/app.yaml", AROUND),
+            ("base/app.yaml", APP),
             ("base/rule.yaml", RULE),
             ("base/subsets.yaml", SUBSETS),
-            ("head/app.yaml", AROUND),
+            ("head/app.yaml", APP),
             ("head/rule.yaml", &rule),
             ("head/subsets.yaml", &subsets),
         ],
@@ -127,7 +92,7 @@ fn revisions_are_read_through_git() {
         assert!(done.status.success(), "{args:?} {done:?}");
     };
     git(&["init", "-q"]);
-    write(directory.path(), &[("mesh/app.yaml", AROUND), ("mesh/rule.yaml", RULE), ("mesh/subsets.yaml", SUBSETS)]);
+    write(directory.path(), &[("mesh/app.yaml", APP), ("mesh/rule.yaml", RULE), ("mesh/subsets.yaml", SUBSETS)]);
     git(&["add", "-A"]);
     git(&["commit", "-qm", "one"]);
     let (rule, subsets) = canary();
@@ -174,7 +139,7 @@ fn a_log_tells_how_much_of_the_traffic_a_change_concerns() {
     };
     let log = [line("/api", "jo"), line("/api", "ann"), line("/", "jo"), line("/api/x", "jo"), "garbage\n".to_owned()].concat();
     write(directory.path(), &[("access.log", &log)]);
-    meshsim(directory.path(), &["replay", "access.log", "-f", "base", "-f", "head", "--from", "app-v1"])
+    meshsim(directory.path(), &["replay", "access.log", "--before", "base", "--after", "head", "--from", "app-v1"])
         .code(0)
         .stdout_eq(str![[r#"
 requests        go to
@@ -194,6 +159,66 @@ requests        go to
 access.log:5:1: warning[MSH0420] neither Envoy's or Istio's default format nor JSON
 
 "#]]);
+}
+
+#[test]
+fn files_of_one_configuration_are_no_change() {
+    let directory = two_versions();
+    let line = r#"{"method":"GET","path":"/api","authority":"app","response_code":200,"headers":{"x-user":"jo"}}"#;
+    write(directory.path(), &[("access.log", line)]);
+    let replay = |places: &[&str]| meshsim(directory.path(), &[&["replay", "access.log", "--from", "app-v1"], places].concat());
+    replay(&["-f", "head/app.yaml", "-f", "head/rule.yaml", "-f", "head/subsets.yaml"]).code(0).stdout_eq(str![[r#"
+requests        go to
+       1  100%  100 % app.default.svc.cluster.local:80/v2
+
+0 requests answered with an error by the proxy itself
+
+"#]]);
+    let parts = [
+        "--before",
+        "base/rule.yaml",
+        "--before",
+        "base/subsets.yaml",
+        "--after",
+        "head/rule.yaml",
+        "--after",
+        "head/subsets.yaml",
+    ];
+    replay(&[&["-f", "head/app.yaml"], &parts[..]].concat()).code(0).stdout_eq(str![[r#"
+requests        go to
+       1  100%  100 % app.default.svc.cluster.local:80/v1
+
+
+1 request (100%), such as line 1: GET app/api
+    destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
+    timeout       none → 3.000 s
+    before: base/rule.yaml:7:13   after: head/rule.yaml:7:13
+
+1 of 1 requests are treated differently (100%); 0 would fail that did not
+
+"#]]);
+    replay(&["--before", "base"]).code(2);
+}
+
+#[test]
+fn the_mesh_configuration_counts_on_both_sides() {
+    let directory = two_versions();
+    let entry = |resolution: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: out}}\nspec: {{hosts: [out.test], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: {resolution}}}\n"
+        )
+    };
+    let (before, after) = (entry("DNS"), "apiVersion: v1\nkind: Namespace\nmetadata: {name: empty}\n");
+    write(
+        directory.path(),
+        &[("before.yaml", &before), ("after.yaml", after), ("config.yaml", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}")],
+    );
+    let diff = |more: &[&str]| {
+        let args = [&["diff", "-f", "base", "before.yaml", "after.yaml", "-o", "json"], more].concat();
+        String::from_utf8(meshsim(directory.path(), &args).code(0).get_output().stdout.clone()).expect("JSON is UTF-8")
+    };
+    let (open, closed) = (diff(&[]), diff(&["--mesh-config", "config.yaml"]));
+    assert!(open.contains("PassthroughCluster") && !closed.contains("PassthroughCluster"), "{open}\n{closed}");
 }
 
 #[test]

@@ -1,28 +1,13 @@
 //! `meshsim test` from the outside: verdicts, formats of others, coverage, mutants, corrections.
 
 use std::fs;
-use std::path::Path;
 
-use snapbox::cmd::{Command, OutputAssert, cargo_bin};
 use snapbox::str;
 use tempfile::TempDir;
 
-const MESH: &str = "\
-apiVersion: v1
-kind: Service
-metadata: {name: app}
-spec: {selector: {app: app}, ports: [{name: http, port: 80, targetPort: 8080}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app-v1}
-spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v1}}, spec: {containers: [{name: app, image: app}]}}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: app-v2}
-spec: {selector: {matchLabels: {app: app}}, template: {metadata: {labels: {app: app, version: v2}}, spec: {containers: [{name: app, image: app}]}}}
----
+use crate::support::app::{APP, meshsim, write};
+
+const RULES: &str = "\
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: app}
@@ -51,20 +36,9 @@ spec:
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory can be made");
-    fs::write(directory.path().join("mesh.yaml"), MESH).expect("a file can be written");
-    for (name, text) in files {
-        fs::write(directory.path().join(name), text).expect("a file can be written");
-    }
+    write(directory.path(), &[("mesh.yaml", &format!("{APP}---\n{RULES}"))]);
+    write(directory.path(), files);
     directory
-}
-
-fn meshsim(directory: &Path, args: &[&str]) -> OutputAssert {
-    Command::new(cargo_bin!("meshsim"))
-        .current_dir(directory)
-        .env_remove("NO_COLOR")
-        .env_remove("CLICOLOR_FORCE")
-        .args(args)
-        .assert()
 }
 
 const TESTS: &str = "\
