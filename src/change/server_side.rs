@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::delta::{Delta, FacetChange, ServerChange};
 use super::likeness::Pair;
 use crate::mesh::Proxy;
-use crate::mesh::authorization::{Clause, RbacFilter, RbacRule, RuleSet};
+use crate::mesh::authorization::{Clause, Issuer, RbacFilter, RbacRule, RuleSet};
 
 /// Compares the server sides of each pair.
 pub(super) fn compare(pairs: &[Pair<'_>], delta: &mut Delta) {
@@ -35,7 +35,7 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
     put("transport let in", transport(base), transport(head));
     let issuers = |proxy: &Proxy| -> String {
         let all = proxy.inbound.authorization.issuers.iter();
-        all.map(|issuer| format!("{} for {:?}", issuer.name, issuer.audiences)).collect::<Vec<_>>().join(", ")
+        all.map(issuer_text).collect::<Vec<_>>().join(", ")
     };
     put("issuers of tokens", issuers(base), issuers(head));
     let (one, other) = (&base.inbound.authorization, &head.inbound.authorization);
@@ -52,6 +52,21 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
         }
     }
     all
+}
+
+/// An issuer with what is done about its tokens, as far as it is not the usual.
+fn issuer_text(issuer: &Issuer) -> String {
+    let mut text = format!("{} for {:?}", issuer.name, issuer.audiences);
+    if !issuer.looks_at_defaults() {
+        let _ = write!(text, " in {:?} {:?} {:?}", issuer.from_headers, issuer.from_params, issuer.from_cookies);
+    }
+    if issuer.forward {
+        text.push_str(" forwarded");
+    }
+    if issuer.payload_header.is_some() || !issuer.claim_headers.is_empty() {
+        let _ = write!(text, " told by {:?} {:?}", issuer.payload_header, issuer.claim_headers);
+    }
+    text
 }
 
 fn ports(proxy: &Proxy) -> String {

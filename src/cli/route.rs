@@ -7,7 +7,9 @@ use meshsim::diagnostic::Severity;
 use meshsim::draw::KeyStream;
 use meshsim::mesh::{CompileOptions, Mesh, Proxy, compile};
 use meshsim::report::{self, RouteQuestion, ShownOutcomes};
-use meshsim::routing::server::{Caller, Certificate, Token};
+use meshsim::routing::authentication::carry;
+use meshsim::routing::server::{Caller, Certificate};
+use meshsim::routing::token::Token;
 use meshsim::routing::{Chances, Dial, Request, resolve, sender};
 use meshsim::text::{Style, plural};
 
@@ -53,8 +55,9 @@ pub(crate) struct RouteArgs {
     /// Address of the caller; at a gateway, of its client
     #[arg(long, value_name = "ADDRESS", help_heading = "Caller")]
     ip: Option<IpAddr>,
-    /// Claim of a valid token that comes with the request; repeated values are a list, and JSON is
-    /// taken as such. May be repeated
+    /// Claim of a valid token that comes with the request, in the header `authorization` or where its
+    /// issuer's RequestAuthentication looks; repeated values are a list, and JSON is taken as such. May
+    /// be repeated
     #[arg(long = "claim", value_name = "NAME=VALUE", help_heading = "Caller")]
     claims: Vec<String>,
     /// Show every possible outcome with its exact probability
@@ -106,13 +109,20 @@ pub(crate) fn run(args: &RouteArgs, cx: &mut Context) -> Outcome {
         cx.note(&format!("the configuration has {}; `meshsim check` shows them", plural(errors as u64, "error")));
     }
     let proxy = sender(&mesh, args.from.as_deref(), &target.host, "`--from`").map_err(unusable)?;
-    let (request, dial) = ask(&target, method, headers, args, &mesh.proxies[proxy.index()]);
+    let (mut request, dial) = ask(&target, method, headers, args, &mesh.proxies[proxy.index()]);
     let outcomes = match (args.all, args.seed) {
         (true, _) => ShownOutcomes::All,
         (false, Some(seed)) => ShownOutcomes::One(Chances::of(KeyStream::new(seed, 0).draw(0))),
         (false, None) => ShownOutcomes::None,
     };
-    let caller = caller(args, &mesh).map_err(Stop::Unusable)?;
+    let (caller, token) = caller(args, &mesh).map_err(Stop::Unusable)?;
+    if let Some(token) = &token {
+        let issuers = mesh.proxies.iter().flat_map(|proxy| &proxy.inbound.authorization.issuers);
+        let own = token.claims.get("iss").and_then(serde_json::Value::as_str);
+        let mut known = issuers.filter(|issuer| own == Some(issuer.name.as_str()));
+        let first = known.next();
+        carry(&mut request, token, first.filter(|_| known.all(|other| !other.looks_at_defaults())));
+    }
     let question = RouteQuestion {
         sources: &loaded.sources,
         mesh: &mesh,
@@ -158,8 +168,8 @@ impl Asked {
     }
 }
 
-/// Who calls, as the options say it.
-fn caller(args: &RouteArgs, mesh: &Mesh) -> Result<Caller, Vec<String>> {
+/// Who calls, and with which token, as the options say it.
+fn caller(args: &RouteArgs, mesh: &Mesh) -> Result<(Caller, Option<Token>), Vec<String>> {
     let mut problems = Vec::new();
     let certificate = match args.identity.as_deref() {
         None => Certificate::Own,
@@ -182,8 +192,8 @@ fn caller(args: &RouteArgs, mesh: &Mesh) -> Result<Caller, Vec<String>> {
             _ => problems.push(format!("--claim `{claim}`: write `name=value`")),
         }
     }
-    let token = (!claims.is_empty()).then_some(Token { claims });
-    if problems.is_empty() { Ok(Caller { certificate, address: args.ip, token }) } else { Err(problems) }
+    let token = (!claims.is_empty()).then(|| Token { claims, ..Token::default() });
+    if problems.is_empty() { Ok((Caller { certificate, address: args.ip }, token)) } else { Err(problems) }
 }
 
 fn add_claim(claims: &mut serde_json::Map<String, serde_json::Value>, name: &str, value: &str) {

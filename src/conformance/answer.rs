@@ -7,6 +7,7 @@ use crate::envoy::hash_policy;
 use crate::mesh::cluster::{Cluster, TlsMode, UpstreamTls};
 use crate::mesh::route::{AbortStatus, Fault, Forward, Mirror, PerMillion, RetryPolicy};
 use crate::mesh::{Mesh, Proxy, ProxyId};
+use crate::routing::authentication::at_routes;
 use crate::routing::connection::{ClientTlsFate, EndReason, EndedConn, TcpConn};
 use crate::routing::{Conn, Forwarded, Headers, Outcome, Probability, Received, Selection, listen, outcomes, select_received};
 
@@ -28,7 +29,7 @@ pub fn answer(mesh: &Mesh, proxy: ProxyId, asked: &CaseRequest) -> Answer {
         Conn::Tcp(tcp) => forwarded_bytes(configured, &tcp),
         Conn::Ended(ended) => ended_connection(&ended),
         Conn::Http(http) => {
-            let mut record = match Received::new(configured.spec.kind, &asked.request) {
+            let mut record = match Received::authenticated(configured.spec.kind, &at_routes(configured, &asked.request)) {
                 Ok(received) => routed(configured, select_received(configured, http.table, &received)),
                 Err(_) => json!({}),
             };

@@ -9,7 +9,7 @@ use crate::mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxyKind, ProxySele
 use crate::resource::{self, Objects};
 use crate::routing::{ClientTls, Dial, Inside, Opening, Request, Scheme};
 use crate::source::Sources;
-use crate::yaml::{Limits, Node, Value, parse};
+use crate::yaml::{Limits, parse};
 
 /// A case.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,7 +97,7 @@ impl Case {
         let mut sources = Sources::new();
         let file = sources.add(format!("{group}/{name}.yaml"), text);
         let (documents, _) = parse(&sources, file, Limits::default());
-        let root = documents.first().map(|document| json(&document.root));
+        let root = documents.first().map(|document| document.root.to_json());
         let Some(root @ Json::Object(_)) = root else {
             return Err(CaseError("not a mapping in YAML".to_owned()));
         };
@@ -145,20 +145,6 @@ impl Case {
         let (mesh, compiled) = compile(&objects, &options);
         findings.extend(compiled);
         (objects, mesh, findings)
-    }
-}
-
-/// A tree of YAML as JSON: what a record is, once nobody asks for places any more.
-#[must_use]
-pub(super) fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Bool(value, _) => Json::Bool(*value),
-        Value::Int(value, _) => Json::from(*value),
-        Value::Float(value, _) => Json::from(*value),
-        Value::Str(text) => Json::from(text.as_str()),
-        Value::Seq(items) => items.iter().map(json).collect(),
-        Value::Map(entries) => Json::Object(entries.iter().map(|(key, value)| (key.value.clone(), json(value))).collect()),
     }
 }
 

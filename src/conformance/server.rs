@@ -25,7 +25,7 @@ pub(super) fn server_answer(case: &Case, mesh: &Mesh, asked: &CaseRequest) -> Op
         Opening::Clear(Inside::Http) => Content::Http(asked.request.clone()),
         Opening::Clear(_) | Opening::Tls(_) => Content::Bytes,
     };
-    let call = ServerCall { port: asked.dial.port, address: server.address, peer: caller.address, tls, content, token: None };
+    let call = ServerCall { port: asked.dial.port, address: server.address, peer: caller.address, tls, content };
     Some(record(proxy, asked, &serve(proxy, &call)))
 }
 

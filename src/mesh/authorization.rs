@@ -26,14 +26,37 @@ impl Authorization {
 }
 
 /// A `jwtRules` entry of a RequestAuthentication.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Issuer {
     /// The issuer (`iss`).
     pub name: String,
     /// Audiences, one of which a token must be for; empty for any.
     pub audiences: Vec<String>,
+    /// Headers that tokens are looked for in, with what stands before the token; names lower-case.
+    pub from_headers: Vec<(String, String)>,
+    /// Query parameters that tokens are looked for in.
+    pub from_params: Vec<String>,
+    /// Cookies that tokens are looked for in.
+    pub from_cookies: Vec<String>,
+    /// Whether the token stays in the request.
+    pub forward: bool,
+    /// The header that gets the token's claims, in base64.
+    pub payload_header: Option<String>,
+    /// Headers that get one claim each.
+    pub claim_headers: Vec<(String, String)>,
+    /// Claims that are lists of words, besides those that always are.
+    pub space_delimited: Vec<String>,
     /// The rule.
     pub origin: Origin,
+}
+
+impl Issuer {
+    /// Whether tokens are looked for where they usually are: in the header `authorization` and in the
+    /// query parameter `access_token`.
+    #[must_use]
+    pub fn looks_at_defaults(&self) -> bool {
+        self.from_headers.is_empty() && self.from_params.is_empty() && self.from_cookies.is_empty()
+    }
 }
 
 /// What a filter does when one of its rules matches.

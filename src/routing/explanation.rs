@@ -1,6 +1,7 @@
 //! Why a request goes where it goes: for every route before the one that matched the first condition
 //! that failed, for the matched one the conditions that hold.
 
+use super::authentication::at_routes;
 use super::connection::{Conn, listen};
 use super::host::{FoundHost, find_host};
 use super::matching::{condition_holds, path_holds, seen_value};
@@ -107,8 +108,9 @@ pub enum Comparison {
 pub fn explain<'m>(mesh: &'m Mesh, proxy: ProxyId, dial: &Dial, request: &Request) -> Explanation<'m> {
     let configured = &mesh.proxies[proxy.index()];
     let connection = listen(configured, dial, &request.authority);
+    let seen = at_routes(configured, request);
     let http = match &connection {
-        Conn::Http(http) => Some(match Received::new(configured.spec.kind, request) {
+        Conn::Http(http) => Some(match Received::authenticated(configured.spec.kind, &seen) {
             Ok(received) => explain_table(configured, http.table, &received),
             Err(bad) => HttpExplanation {
                 selection: Selection { table: http.table, verdict: Verdict::Malformed(bad), cors: Default::default() },

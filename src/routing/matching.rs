@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::received::Received;
+use super::token;
 use crate::mesh::route::{Condition, PathMatch, PathTest, RouteMatch, Subject, Test};
 
 /// Headers whose repeated lines the proxy joins with commas as they arrive (Envoy: inline headers).
@@ -87,8 +88,10 @@ pub fn condition_holds(condition: &Condition, received: &Received<'_>) -> bool {
         Subject::Query(name) => {
             received.query_parameter(name).is_some_and(|value| test_holds(&condition.test, value)) != condition.invert
         }
-        // No token is part of a request here, so no claim is ever there.
-        Subject::Claim(_) => condition.invert,
+        Subject::Claim(keys) => {
+            let value = received.claims.and_then(|claims| token::claim(claims, keys));
+            value.is_some_and(|value| token::claim_texts(value).any(|text| test_holds(&condition.test, text))) != condition.invert
+        }
     }
 }
 
@@ -151,7 +154,10 @@ fn pseudo_header<'a>(name: &str, received: &'a Received<'_>) -> Option<&'a str> 
 pub fn seen_value<'a>(subject: &Subject, received: &'a Received<'_>) -> Option<Cow<'a, str>> {
     match subject {
         Subject::Query(name) => received.query_parameter(name).map(Cow::Borrowed),
-        Subject::Claim(_) => None,
+        Subject::Claim(keys) => {
+            let value = token::claim(received.claims?, keys)?;
+            Some(Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        }
         Subject::Header(name) => {
             let mut values = Vec::new();
             each_value(name, received, |value| values.push(value.to_owned()));

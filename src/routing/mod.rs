@@ -5,6 +5,7 @@
 //! request's shape, so a caller may remember it), [`Selection::draw`] plays out weights, faults and
 //! mirrors. [`decide`] is all three.
 
+pub mod authentication;
 pub mod connection;
 pub mod cors;
 mod decision;
@@ -25,6 +26,7 @@ mod selection;
 mod sender;
 pub mod server;
 mod table;
+pub mod token;
 #[cfg(test)]
 mod testing;
 mod treatment;

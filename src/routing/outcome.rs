@@ -5,6 +5,7 @@
 //! mirrors (modulo a million). The first two are independent of everything; the last is one number
 //! read in two moduli, so destination and mirrors are enumerated together.
 
+use super::authentication::at_routes;
 use super::connection::{Conn, listen};
 use super::decision::{Course, Decision};
 use super::flag::Flags;
@@ -106,7 +107,8 @@ pub fn stub_answer() -> Reply {
 pub fn outcomes(mesh: &Mesh, proxy: ProxyId, dial: &Dial, request: &Request) -> Vec<(Outcome, Probability)> {
     let configured = &mesh.proxies[proxy.index()];
     let Conn::Http(http) = listen(configured, dial, &request.authority) else { return Vec::new() };
-    let (received, malformed) = match Received::new(configured.spec.kind, request) {
+    let seen = at_routes(configured, request);
+    let (received, malformed) = match Received::authenticated(configured.spec.kind, &seen) {
         Ok(received) => (received, None),
         // Nobody has said yet by which scheme it came.
         Err(why) => (Received { scheme: "", ..Received::as_sent(configured.spec.kind, request) }, Some(why)),

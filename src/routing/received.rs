@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Value as Json};
+
+use super::authentication::Authenticated;
 use super::matching::join;
 use super::path::{BadPath, normalise, split_query};
 use super::request::{Request, Scheme};
@@ -21,6 +24,8 @@ pub struct Received<'r> {
     pub scheme: &'static str,
     /// `x-forwarded-proto`, as the router sees it.
     pub forwarded_proto: Cow<'r, str>,
+    /// The claims of its token, where somebody has read one.
+    pub claims: Option<&'r Map<String, Json>>,
 }
 
 impl<'r> Received<'r> {
@@ -32,6 +37,14 @@ impl<'r> Received<'r> {
     pub fn new(kind: ProxyKind, request: &'r Request) -> Result<Self, BadPath> {
         let received = Received::as_sent(kind, request);
         Ok(Received { path: normalise(split_target(request).1)?, ..received })
+    }
+
+    /// Takes a request in whose tokens were read.
+    ///
+    /// # Errors
+    /// As [`Received::new`].
+    pub fn authenticated(kind: ProxyKind, seen: &'r Authenticated<'_>) -> Result<Self, BadPath> {
+        Ok(Received { claims: seen.claims.as_ref(), ..Received::new(kind, &seen.request)? })
     }
 
     /// A request whose path nobody has normalised.
@@ -49,7 +62,7 @@ impl<'r> Received<'r> {
             _ => connection,
         };
         let forwarded_proto = claimed.unwrap_or(Cow::Borrowed(connection));
-        Received { request, path: Cow::Borrowed(target), authority, scheme, forwarded_proto }
+        Received { request, path: Cow::Borrowed(target), authority, scheme, forwarded_proto, claims: None }
     }
 
     /// The path without its query.

@@ -1,6 +1,7 @@
 //! Which virtual host and route take a request. Depends on the shape of the request only, so a
 //! caller may remember it.
 
+use super::authentication::at_routes;
 use super::cors::{self, CorsRole};
 use super::host::find_host;
 use super::matching::holds;
@@ -56,7 +57,7 @@ pub struct Selection {
 /// Finds the virtual host and the first matching route of one of the proxy's route tables.
 #[must_use]
 pub fn select(proxy: &Proxy, table: RouteTableId, request: &Request) -> Selection {
-    match Received::new(proxy.spec.kind, request) {
+    match Received::authenticated(proxy.spec.kind, &at_routes(proxy, request)) {
         Ok(received) => select_received(proxy, table, &received),
         Err(bad) => Selection { table, verdict: Verdict::Malformed(bad), cors: CorsRole::None },
     }

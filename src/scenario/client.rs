@@ -1,6 +1,7 @@
 //! Clients: who sends requests, which, and when.
 
 use super::amount::{Rate, Spread};
+use super::token::TokenTemplate;
 use crate::source::Spanned;
 use crate::time::Duration;
 use crate::yaml::Map;
@@ -38,6 +39,8 @@ crate::record! {
         pub headers: Map<Spanned<String>> = "headers",
         /// Cookies, joined into one header.
         pub cookies: Map<Spanned<String>> = "cookies",
+        /// A token that it carries.
+        pub token: Option<TokenTemplate> = "token",
     }
 
     /// A class of users.
@@ -50,6 +53,8 @@ crate::record! {
         pub headers: Map<Spanned<String>> = "headers",
         /// Cookies they send.
         pub cookies: Map<Spanned<String>> = "cookies",
+        /// The token they have, instead of the one of the request.
+        pub token: Option<TokenTemplate> = "token",
         /// Exactly this number of requests in turn before the next class, instead of by chance.
         pub in_turn: Option<Spanned<u32>> = "inTurn",
     }

@@ -11,6 +11,7 @@ mod decode;
 mod expectation;
 mod ready_made;
 mod timeline;
+mod token;
 pub mod voting;
 
 pub use amount::{Rate, Share, Spread, SpreadChoice, SpreadRecord};
@@ -20,3 +21,4 @@ pub use decode::{CancelPropagation, Scenario, Waterfall, decode, schema};
 pub use expectation::{Between, Expectation, LatencyExpectation, Of};
 pub use ready_made::{READY_MADE, ready_made, ready_made_apps};
 pub use timeline::{Patch, Scale, Step};
+pub use token::{DeclaredToken, TokenState, TokenTemplate};

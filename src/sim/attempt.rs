@@ -5,7 +5,7 @@ use super::balance::Member;
 use super::call::{End, TIMED_OUT};
 use super::engine::Engine;
 use super::event::Event;
-use super::frame::{Call, CallState, Caller, Reception, Visit, VisitState};
+use super::frame::{Call, CallState, Caller, Denial, Reception, Visit, VisitState};
 use super::hop::{Reads, Speaks};
 use super::outlier::Sign;
 use super::queue::TimerId;
@@ -120,6 +120,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             source: frame.source,
             hop: frame.hop,
             leg: frame.leg,
+            shape: NONE,
             depth: frame.depth,
             attempt,
             script: 0,
@@ -167,7 +168,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         match reception {
             Reception::Open => self.try_answered(call, status, labels, NONE, true),
             Reception::AnsweredByProxy => self.try_answered(call, 503, labels, NONE, true),
-            Reception::Denied => self.try_answered(call, 403, labels, NONE, true),
+            Reception::Denied(denial) => self.try_denied(call, denial, labels),
             Reception::Refused => self.broken(call, Broken::Refused),
             Reception::NoHandshake => self.broken(call, Broken::NoHandshake),
             Reception::Closed => self.broken(call, Broken::Closed),
@@ -237,6 +238,24 @@ impl<R: Recorder> Engine<'_, '_, R> {
         } else {
             let overloaded = action != NONE && self.says_overloaded(action);
             self.finish(call, End { overloaded, ..End::answered(status, labels) });
+        }
+    }
+
+    /// The server's proxy has turned a try away.
+    fn try_denied(&mut self, call: u32, denial: Denial, labels: Labels) {
+        let Denial { status, grpc, .. } = denial;
+        self.learn(call, Sign::Status(grpc.map_or(status, http_of_grpc)));
+        self.end_retry(call);
+        let hop = &self.atlas.hops[self.calls[call].hop as usize];
+        let is_retriable = hop.retry.as_ref().is_some_and(|retry| retry.on_denial(&denial));
+        // Such answers have a body unless it may have none.
+        let has_body = hop.speaks == Speaks::Plain;
+        let is_retried = self.is_retried(call, is_retriable);
+        self.stop_try(call, !(is_retried && has_body));
+        if is_retried {
+            self.back_off(call);
+        } else {
+            self.finish(call, End::answered(status, labels));
         }
     }
 

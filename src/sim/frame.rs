@@ -120,12 +120,22 @@ pub(super) enum Reception {
     Refused,
     /// The pod's proxy answers 503 in place of an application that does not listen.
     AnsweredByProxy,
-    /// The pod's proxy answers 403: a policy denies it.
-    Denied,
+    /// The pod's proxy turns the request away.
+    Denied(Denial),
     /// It is closed on the first bytes, as no TLS or by a policy.
     Closed,
     /// Client and server speak different TLS.
     NoHandshake,
+}
+
+/// What a proxy says that turns a request away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Denial {
+    pub(super) status: u16,
+    /// What it tells a client that speaks gRPC.
+    pub(super) grpc: Option<u32>,
+    /// Whether the answer says that it was refused to limit a rate.
+    pub(super) says_limited: bool,
 }
 
 /// Where a visit is.
@@ -169,6 +179,8 @@ pub(super) struct Visit {
     pub(super) source: PartyId,
     pub(super) hop: u32,
     pub(super) leg: u16,
+    /// The request as the application gets it; `NONE` if it is as it was sent.
+    pub(super) shape: u32,
     pub(super) depth: u16,
     /// Number of the try, which its draws are told apart by.
     pub(super) attempt: u32,

@@ -1,19 +1,21 @@
-//! Whom servers let through: authorization at the called pod, worked out once for each kind of
-//! request and remembered. A mesh without policies asks nothing.
+//! Whom servers let through: tokens and authorization at the called pod, worked out once for each
+//! kind of request and remembered. A mesh without policies asks nothing.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use rustc_hash::FxHashMap;
 
 use super::engine::Engine;
-use super::frame::Reception;
+use super::frame::{Denial, Reception, Visit};
 use super::plan::Plan;
+use super::shape::Shape;
 use super::slab::NONE;
+use crate::mesh::authorization::{RbacFilter, Test};
 use crate::mesh::cluster::TlsMode;
 use crate::mesh::{Mesh, Proxy, ProxyKind, WorkloadId};
 use crate::record::Recorder;
-use crate::routing::Request;
 use crate::routing::server::{CallerTls, Content, ServerCall, ServerEnd, admitted, serve};
+use crate::routing::{Reply, Request};
 use crate::workload::UrlKind;
 
 /// The remembered answers.
@@ -21,18 +23,28 @@ use crate::workload::UrlKind;
 pub(super) struct Guards {
     /// Whether any proxy of any state of the mesh has a policy.
     any: bool,
-    /// What else than letting it through is done.
-    known: FxHashMap<Question, Option<Reception>>,
+    /// Whether any of them asks for addresses, so that pods of one workload are not alike.
+    by_address: bool,
+    known: FxHashMap<Question, Guarded>,
 }
 
-/// A kind of request at a server. Pods of one workload are alike, as callers and as callees.
+/// What becomes of a kind of request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Guarded {
+    /// What else than letting it through is done.
+    refusal: Option<Reception>,
+    /// The request as the application gets it; `NONE` if it is as it was sent.
+    shape: u32,
+}
+
+/// A kind of request at a server. Callees of one workload are alike, and so are callers, unless
+/// addresses count: then these are numbers of pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Question {
     /// The state of the mesh that the server's proxy knows.
     stage: u32,
-    server: WorkloadId,
+    server: u32,
     port: u16,
-    /// The caller's, by number of all states.
     caller: u32,
     tls: Option<TlsMode>,
     shape: u32,
@@ -40,28 +52,42 @@ struct Question {
 
 impl Guards {
     pub(super) fn of(plan: &Plan) -> Self {
-        let proxies = || plan.population.stages.iter().flat_map(|stage| &stage.mesh.proxies);
-        Guards { any: proxies().any(|proxy| !proxy.inbound.authorization.is_empty()), known: FxHashMap::default() }
+        let all = || {
+            let proxies = plan.population.stages.iter().flat_map(|stage| &stage.mesh.proxies);
+            proxies.map(|proxy| &proxy.inbound.authorization)
+        };
+        Guards {
+            any: all().any(|authorization| !authorization.is_empty()),
+            by_address: all().any(|authorization| authorization.http.iter().chain(&authorization.tcp).any(asks_for_addresses)),
+            known: FxHashMap::default(),
+        }
     }
+}
+
+fn asks_for_addresses(filter: &RbacFilter) -> bool {
+    let rules = filter.enforced.iter().flat_map(|set| &set.rules);
+    let clauses = rules.flat_map(|rule| rule.permissions.iter().chain(&rule.principals));
+    let mut tests = clauses.flat_map(|clause| &clause.conditions).flat_map(|condition| &condition.tests);
+    tests.any(|(test, _)| matches!(test, Test::PeerAddress(_) | Test::RemoteAddress(_) | Test::DestinationAddress(_)))
 }
 
 /// Where clients of gateways come from (RFC 5737: an address for documentation).
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// Whether a gateway lets clients from outside pass with a request.
-pub(super) fn gateway_admits(gateway: &Proxy, port: u16, request: &Request) -> bool {
+/// How a gateway turns a request from outside away, and the details in its log.
+pub(super) fn gateway_refuses(gateway: &Proxy, port: u16, request: &Request) -> Option<(Reply, &'static str)> {
     if gateway.spec.kind != ProxyKind::Gateway || gateway.inbound.authorization.is_empty() {
-        return true;
+        return None;
     }
-    let call = ServerCall {
-        port,
-        address: CLIENT,
-        peer: CLIENT,
-        tls: CallerTls::None,
-        content: Content::Http(request.clone()),
-        token: None,
+    let content = Content::Http(request.clone());
+    let call = ServerCall { port, address: CLIENT, peer: CLIENT, tls: CallerTls::None, content };
+    let served = admitted(gateway, &call, true);
+    let details = match served.end {
+        ServerEnd::BadToken(refusal) => refusal.details(),
+        ServerEnd::Denied { .. } => "rbac_access_denied",
+        _ => return None,
     };
-    !matches!(admitted(gateway, &call, true).end, ServerEnd::Denied { .. })
+    Some((served.answer().reply?, details))
 }
 
 impl<R: Recorder> Engine<'_, '_, R> {
@@ -71,11 +97,13 @@ impl<R: Recorder> Engine<'_, '_, R> {
         if !self.guards.any || !reaches_rules || self.visits[visit].call == NONE {
             return reception;
         }
-        self.refusal(visit).unwrap_or(reception)
+        let Some(guarded) = self.verdict(visit) else { return reception };
+        self.visits[visit].shape = guarded.shape;
+        guarded.refusal.unwrap_or(reception)
     }
 
-    fn refusal(&mut self, visit: u32) -> Option<Reception> {
-        let super::frame::Visit { pod, port, call, tls, hop, leg, .. } = self.visits[visit];
+    fn verdict(&mut self, visit: u32) -> Option<Guarded> {
+        let Visit { pod, port, call, tls, hop, leg, .. } = self.visits[visit];
         let stage = self.places.get(pod as usize)?.config;
         let plan = self.plan;
         let state = &plan.population.stages[stage as usize];
@@ -86,11 +114,12 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
         let shape = self.atlas.hops[hop as usize].leg(leg).map_or(0, |leg| leg.shape);
         let from = self.calls[call].pod;
-        let caller = plan.population.pods.get(from as usize).map_or(NONE, |pod| pod.workload);
-        let server = standing.workload?;
+        let workload_of = |pod: u32| plan.population.pods.get(pod as usize).map_or(NONE, |pod| pod.workload);
+        let workload = standing.workload?;
+        let (caller, server) = if self.guards.by_address { (from, pod) } else { (workload_of(from), workload_of(pod)) };
         let question = Question { stage, server, port, caller, tls, shape };
         if let Some(known) = self.guards.known.get(&question) {
-            return *known;
+            return Some(*known);
         }
         let (peer, identity) = self.introduced(from);
         let tls = match tls {
@@ -98,18 +127,29 @@ impl<R: Recorder> Engine<'_, '_, R> {
             Some(TlsMode::IstioMutual) => CallerTls::Mutual { identity, trusted: true, server_name: String::new() },
             Some(TlsMode::Simple | TlsMode::Mutual) => CallerTls::Own { server_name: String::new() },
         };
-        let shape = self.atlas.shapes.get(shape);
-        let content = if shape.kind == UrlKind::Http { Content::Http(shape.request.clone()) } else { Content::Bytes };
-        let address = address_of(&state.mesh, server);
-        let call = ServerCall { port, address, peer, tls, content, token: None };
-        let refusal = match serve(proxy, &call).end {
-            ServerEnd::Denied { http: true } => Some(Reception::Denied),
+        let sent = self.atlas.shapes.get(shape);
+        let content = if sent.kind == UrlKind::Http { Content::Http(sent.request.clone()) } else { Content::Bytes };
+        let address = self.address_of(pod).unwrap_or_else(|| first_address(&state.mesh, workload));
+        let call = ServerCall { port, address, peer, tls, content };
+        let served = serve(proxy, &call);
+        let refusal = match served.end {
+            ServerEnd::Denied { http: true } | ServerEnd::BadToken(_) => {
+                served.answer().reply.map(|reply| Reception::Denied(Denial::of(&reply)))
+            }
             ServerEnd::Denied { http: false } => Some(Reception::Closed),
             // Which connections arrive at all is settled before.
             _ => None,
         };
-        self.guards.known.insert(question, refusal);
-        refusal
+        let shape = match served.changed {
+            Some(request) => {
+                let changed = Shape { request, ..sent.clone() };
+                self.atlas.shapes.number(changed)
+            }
+            None => NONE,
+        };
+        let guarded = Guarded { refusal, shape };
+        self.guards.known.insert(question, guarded);
+        Some(guarded)
     }
 
     /// Address and identity of a calling pod.
@@ -119,12 +159,27 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let standing = state.standings.get(pod as usize).and_then(Option::as_ref);
         let Some(id) = standing.and_then(|standing| standing.workload) else { return (CLIENT, String::new()) };
         let workload = &state.mesh.workloads[id.index()];
-        (address_of(&state.mesh, id), state.mesh.identity(&workload.namespace, &workload.service_account))
+        let address = self.address_of(pod).unwrap_or_else(|| first_address(&state.mesh, id));
+        (address, state.mesh.identity(&workload.namespace, &workload.service_account))
+    }
+
+    fn address_of(&self, pod: u32) -> Option<IpAddr> {
+        self.plan.population.pods.get(pod as usize)?.ip.parse().ok()
     }
 }
 
-/// The address of a workload's first pod; addresses are made up, and stand for those of all.
-fn address_of(mesh: &Mesh, workload: WorkloadId) -> IpAddr {
+impl Denial {
+    pub(super) fn of(reply: &Reply) -> Denial {
+        Denial {
+            status: reply.status,
+            grpc: reply.headers.first("grpc-status").and_then(|code| code.parse().ok()),
+            says_limited: reply.headers.first("x-envoy-ratelimited").is_some(),
+        }
+    }
+}
+
+/// The address of a workload's first pod, where the pod's own is not known.
+fn first_address(mesh: &Mesh, workload: WorkloadId) -> IpAddr {
     let pod = mesh.workloads[workload.index()].pods.first();
     pod.and_then(|pod| mesh.pods[pod.index()].ip.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }

@@ -14,7 +14,6 @@ struct Gap {
 }
 
 const EXTERNAL: Gap = Gap { what: "external authorizers", instead: "whatever they are asked about is allowed" };
-const TOKENS: Gap = Gap { what: "JSON web tokens", instead: "requests carry none, so no rule on claims holds" };
 
 /// Says what the meshes of a run ask for in vain.
 pub(super) fn check(population: &Population, findings: &mut Vec<Diagnostic>) {
@@ -27,7 +26,6 @@ pub(super) fn check(population: &Population, findings: &mut Vec<Diagnostic>) {
             }
         };
         for authorization in mesh.proxies.iter().map(|proxy| &proxy.inbound.authorization) {
-            authorization.issuers.iter().for_each(|issuer| say(&TOKENS, issuer.origin));
             let external = authorization.http.iter().filter(|filter| matches!(filter.action, RbacAction::External(_)));
             let rules = external.flat_map(|filter| &filter.enforced).flat_map(|set| &set.rules);
             rules.for_each(|rule| say(&EXTERNAL, rule.origin));

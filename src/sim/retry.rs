@@ -1,5 +1,6 @@
 //! Retry policies as the engine asks them (Envoy: `RetryStateImpl`).
 
+use super::frame::Denial;
 use super::queue::LaneId;
 use crate::draw::below;
 use crate::mesh::route::RetryPolicy;
@@ -96,7 +97,19 @@ impl RetryPlan {
         if answer.header("x-envoy-ratelimited").is_some() {
             return self.on.limited_rates;
         }
-        self.on_status(status) || answer.grpc_status().is_some_and(|code| code < 32 && self.on.grpc & (1 << code) != 0)
+        self.on_status(status) || answer.grpc_status().is_some_and(|code| self.on_grpc(code))
+    }
+
+    /// Whether an answer is retried that turns the request away.
+    pub(super) fn on_denial(&self, denial: &Denial) -> bool {
+        if denial.says_limited {
+            return self.on.limited_rates;
+        }
+        self.on_status(denial.status) || denial.grpc.is_some_and(|code| self.on_grpc(code))
+    }
+
+    fn on_grpc(&self, code: u32) -> bool {
+        code < 32 && self.on.grpc & (1 << code) != 0
     }
 
     /// Whether a try that came to nothing is retried. To a policy a timeout is a reset as well.

@@ -6,7 +6,9 @@ use super::population::Population;
 use super::shape::{Shape, headers};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::record::{Directory, Group, GroupId, PartyId, RequestId};
-use crate::scenario::{Arrivals, Client, RequestTemplate, User};
+use crate::routing::Request;
+use crate::routing::token::{Token, TokenStanding};
+use crate::scenario::{Arrivals, Client, DeclaredToken, RequestTemplate, TokenState, TokenTemplate, User};
 use crate::source::Spanned;
 use crate::time::{Duration, Instant};
 use crate::workload::{Arrival, ListedRequest, Mix, Times, Url, UrlKind, Window};
@@ -235,7 +237,11 @@ fn shapes(client: &Client, findings: &mut Vec<Diagnostic>) -> Vec<Vec<Shape>> {
         let shape = |(template, url): &(&RequestTemplate, Url)| {
             let set = pairs(&template.headers).chain(user.into_iter().flat_map(|user| pairs(&user.headers)));
             let cookies = pairs(&template.cookies).chain(user.into_iter().flat_map(|user| pairs(&user.cookies)));
-            Shape::new(url, template.method.as_ref().map(|method| method.as_str()), headers(set, cookies))
+            let mut shape = Shape::new(url, template.method.as_ref().map(|method| method.as_str()), headers(set, cookies));
+            if let Some(token) = user.and_then(|user| user.token.as_ref()).or(template.token.as_ref()) {
+                carry(&mut shape.request, token);
+            }
+            shape
         };
         templates.iter().map(shape).collect()
     };
@@ -243,6 +249,39 @@ fn shapes(client: &Client, findings: &mut Vec<Diagnostic>) -> Vec<Vec<Shape>> {
         return vec![of_user(None)];
     }
     client.users.iter().map(|user| of_user(Some(user))).collect()
+}
+
+/// Puts a token into a request.
+fn carry(request: &mut Request, template: &TokenTemplate) {
+    let (text, declared) = match template {
+        TokenTemplate::Invalid(_) => ("invalid".to_owned(), None),
+        TokenTemplate::Declared(declared) => {
+            let standing = match declared.state.unwrap_or(TokenState::Valid) {
+                TokenState::Valid => TokenStanding::Valid,
+                TokenState::Expired => TokenStanding::Expired,
+                TokenState::NotYetValid => TokenStanding::NotYetValid,
+                TokenState::Forged => TokenStanding::Forged,
+            };
+            (Token { claims: declared.all_claims(), standing }.text(), Some(declared))
+        }
+    };
+    let word = |field: fn(&DeclaredToken) -> Option<&Spanned<String>>| declared.and_then(|declared| field(declared));
+    if let Some(name) = word(|token| token.param.as_ref()) {
+        let separator = if request.path.contains('?') { '&' } else { '?' };
+        request.path = format!("{}{separator}{}={text}", request.path, name.value);
+    } else if let Some(name) = word(|token| token.cookie.as_ref()) {
+        let cookie = format!("{}={text}", name.value);
+        match request.headers.iter_mut().find(|(header, _)| header == "cookie") {
+            Some((_, line)) => *line = format!("{line}; {cookie}"),
+            None => request.headers.push(("cookie".to_owned(), cookie)),
+        }
+    } else {
+        let name = word(|token| token.header.as_ref()).map_or("authorization", |name| name.value.as_str()).to_ascii_lowercase();
+        let usual = if name == "authorization" { "Bearer " } else { "" };
+        let prefix = word(|token| token.prefix.as_ref()).map_or(usual, |prefix| prefix.value.as_str());
+        let value = format!("{prefix}{text}");
+        request.headers.push((name, value));
+    }
 }
 
 fn pairs(map: &Map<Spanned<String>>) -> impl Iterator<Item = (&str, &str)> {

@@ -109,8 +109,11 @@ impl<R: Recorder> Engine<'_, '_, R> {
 
     fn begin_work(&mut self, visit: u32) {
         self.detail(|engine| Observation::WorkBegan { visit: VisitId(visit), request: engine.visits[visit].request });
-        let Visit { pod, hop, leg, draw, .. } = self.visits[visit];
-        let shape = self.atlas.hops[hop as usize].leg(leg).map_or(0, |leg| leg.shape);
+        let Visit { pod, hop, leg, shape, draw, .. } = self.visits[visit];
+        let shape = match shape {
+            NONE => self.atlas.hops[hop as usize].leg(leg).map_or(0, |leg| leg.shape),
+            changed => changed,
+        };
         let script = match self.scripts.get(pod, shape) {
             Some(script) => script,
             None => {

@@ -11,6 +11,7 @@ use crate::mesh::cluster::{TlsMode, UpstreamTls};
 use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
 use crate::mesh::{Origin, Profile, Proxy, ProxyId, ProxyKind};
 use crate::record::{CalledId, FlagSet, HopEntry, HopId, Sent, Upstream};
+use crate::routing::authentication::at_routes;
 use crate::routing::{
     Conn, CorsRole, Course, Decision, Flag, HttpConn, Received, Request, Scheme, Selection, TcpConn, Verdict, listen,
 };
@@ -102,14 +103,29 @@ impl Atlas<'_> {
     }
 
     fn as_http(&mut self, place: &Place<'_>, http: &HttpConn<'_>, queue: &mut Queue) -> Draft {
-        let received = match Received::new(place.proxy.spec.kind, &place.what.request) {
+        let seen = at_routes(place.proxy, &place.what.request);
+        let received = match Received::authenticated(place.proxy.spec.kind, &seen) {
             Ok(received) => received,
             Err(bad) => return place.local(400, Course::Malformed(bad), None),
         };
-        if !super::guard::gateway_admits(place.proxy, place.what.port, &place.what.request) {
-            return Draft::answering(Reads::Http, 403, FlagSet::default(), "rbac_access_denied", place.service);
+        let mut draft = match super::guard::gateway_refuses(place.proxy, place.what.port, &place.what.request) {
+            Some((reply, details)) => Draft::answering(Reads::Http, reply.status, FlagSet::default(), details, place.service),
+            None => self.routed(place, &received, http, queue),
+        };
+        draft.hop.speaks = match () {
+            () if received.is_grpc() => Speaks::Grpc,
+            () if received.is_head() => Speaks::Head,
+            () => Speaks::Plain,
+        };
+        if draft.hop.speaks != Speaks::Plain {
+            draft.direct_body.clear();
         }
-        let selection = crate::routing::select_received(place.proxy, http.table, &received);
+        draft
+    }
+
+    /// What the route table has for a request.
+    fn routed(&mut self, place: &Place<'_>, received: &Received<'_>, http: &HttpConn<'_>, queue: &mut Queue) -> Draft {
+        let selection = crate::routing::select_received(place.proxy, http.table, received);
         let route = match selection.verdict {
             Verdict::Malformed(bad) => return place.local(400, Course::Malformed(bad), None),
             Verdict::NoHost | Verdict::NoProto { .. } | Verdict::NoRoute { .. } => {
@@ -125,16 +141,11 @@ impl Atlas<'_> {
             RouteAction::Forward(_) if matches!(selection.cors, CorsRole::Preflight | CorsRole::ForeignPreflight) => {
                 place.local(200, Course::Preflight, Some(selection))
             }
-            RouteAction::Forward(forward) => self.forwarded(place, &received, selection, forward, queue),
+            RouteAction::Forward(forward) => self.forwarded(place, received, selection, forward, queue),
         };
         draft.origin = route.origin;
         draft.route.clone_from(&route.name);
-        draft.hop.speaks = match () {
-            () if received.is_grpc() => Speaks::Grpc,
-            () if received.is_head() => Speaks::Head,
-            () => Speaks::Plain,
-        };
-        if let (RouteAction::Direct(direct), Speaks::Plain) = (&route.action, draft.hop.speaks) {
+        if let RouteAction::Direct(direct) = &route.action {
             draft.direct_body = String::from_utf8_lossy(&direct.body).into_owned();
         }
         add_fault(&mut draft.hop, route, queue);

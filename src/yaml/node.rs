@@ -46,6 +46,23 @@ impl Node {
         }
     }
 
+    /// The value as JSON, which is what the API server sees.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(value, _) => (*value).into(),
+            Value::Int(value, _) => (*value).into(),
+            Value::Float(value, _) => (*value).into(),
+            Value::Str(text) => text.as_str().into(),
+            Value::Seq(items) => items.iter().map(Node::to_json).collect(),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| (key.value.clone(), value.to_json()));
+                serde_json::Value::Object(entries.collect())
+            }
+        }
+    }
+
     /// The string, if this is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

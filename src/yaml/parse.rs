@@ -252,7 +252,6 @@ fn help(kind: &ErrorKind) -> Option<&'static str> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::node::Value;
     use super::*;
 
     fn read(text: &str) -> (Vec<Document>, Vec<String>) {
@@ -272,21 +271,6 @@ mod tests {
             })
             .collect();
         (documents, findings)
-    }
-
-    /// The document as JSON, which is what the API server sees.
-    fn json(node: &Node) -> serde_json::Value {
-        match &node.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(value, _) => (*value).into(),
-            Value::Int(value, _) => (*value).into(),
-            Value::Float(value, _) => (*value).into(),
-            Value::Str(text) => text.as_str().into(),
-            Value::Seq(items) => items.iter().map(json).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|(key, value)| (key.value.clone(), json(value))).collect::<serde_json::Map<_, _>>().into()
-            }
-        }
     }
 
     #[test]
@@ -318,7 +302,7 @@ mod tests {
             ("a: |\n  x\n  y\nb: >-\n  x\n  y\n", r#"[{"a":"x\ny\n","b":"x y"}]"#),
         ] {
             let (documents, findings) = read(text);
-            let found: serde_json::Value = documents.iter().map(|d| json(&d.root)).collect();
+            let found: serde_json::Value = documents.iter().map(|d| d.root.to_json()).collect();
             assert_eq!(found.to_string(), expected, "{text:?}: {findings:?}");
             assert!(findings.is_empty(), "{text:?}: {findings:?}");
         }
@@ -354,7 +338,7 @@ mod tests {
     #[test]
     fn of_duplicate_keys_the_last_counts_and_the_first_is_shown() {
         let (documents, findings) = read("spec:\n  http:\n  - timeout: 1s\n    name: a\n    timeout: 2s\n    timeout: 3s\n");
-        assert_eq!(json(&documents[0].root).to_string(), r#"{"spec":{"http":[{"name":"a","timeout":"3s"}]}}"#);
+        assert_eq!(documents[0].root.to_json().to_string(), r#"{"spec":{"http":[{"name":"a","timeout":"3s"}]}}"#);
         let message = "MSH0002 `spec.http[0].timeout` is given more than once";
         assert_eq!(findings, [format!("a.yaml:5:5: {message}"), format!("a.yaml:6:5: {message}")]);
     }

@@ -10,6 +10,7 @@ mod engine_balance;
 mod engine_laws;
 mod engine_phases;
 mod engine_pools;
+mod engine_tokens;
 mod export_commands;
 mod layers;
 mod lessons;

@@ -8,6 +8,7 @@ use super::{RouteQuestion, ShownOutcomes};
 use crate::mesh::cluster::Discovery;
 use crate::mesh::route::{Action, ClusterRef, Route};
 use crate::mesh::{Origin, Proxy, ProxyKind};
+use crate::routing::authentication::at_routes;
 use crate::routing::connection::{ClientTlsFate, EndReason, EndedConn, TcpConn};
 use crate::routing::explanation::{Check, HttpExplanation, Trial};
 use crate::routing::{
@@ -407,7 +408,8 @@ fn action(http: &HttpExplanation<'_>, question: &RouteQuestion<'_>) -> Option<Ac
             BadPath::NotATarget => respond(400, "Bad Request", "the path is no request target"),
         });
     }
-    let received = Received::new(proxy.spec.kind, question.request).ok()?;
+    let seen = at_routes(proxy, question.request);
+    let received = Received::authenticated(proxy.spec.kind, &seen).ok()?;
     match http.selection.verdict {
         Verdict::Malformed(_) => None,
         Verdict::NoHost => Some(respond(404, "", "no virtual host has this host")),
@@ -446,7 +448,8 @@ fn outcome_views(question: &RouteQuestion<'_>) -> Vec<OutcomeView> {
         }
         ShownOutcomes::One(chances) => {
             let configured = &mesh.proxies[proxy.index()];
-            let Ok(received) = Received::new(configured.spec.kind, request) else { return Vec::new() };
+            let seen = at_routes(configured, request);
+            let Ok(received) = Received::authenticated(configured.spec.kind, &seen) else { return Vec::new() };
             let decision = crate::routing::decide(mesh, proxy, dial, request, chances);
             decision.map(|decision| outcome_view(&play(mesh, proxy, &received, &decision), None)).into_iter().collect()
         }

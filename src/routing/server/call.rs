@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use crate::mesh::authorization::{Test, Text};
 use crate::mesh::inbound::Transport;
 use crate::mesh::{Proxy, ProxyKind};
+use crate::routing::authentication::Authenticated;
 use crate::routing::matching::each_value;
-use crate::routing::{BadPath, Received, Request};
+use crate::routing::{BadPath, Received, Request, token};
 
 /// A connection with a request, or with bytes, as it arrives.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +24,6 @@ pub struct ServerCall {
     pub tls: CallerTls,
     /// What it carries.
     pub content: Content,
-    /// A valid token that comes with the request.
-    pub token: Option<Token>,
 }
 
 /// TLS of a caller.
@@ -55,28 +54,6 @@ pub enum Content {
     Http(Request),
     /// Bytes that are no HTTP.
     Bytes,
-}
-
-/// The claims of a JSON web token.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Token {
-    /// By name.
-    pub claims: Map<String, Json>,
-}
-
-impl Token {
-    /// The claim at the end of a path.
-    #[must_use]
-    pub fn claim(&self, keys: &[String]) -> Option<&Json> {
-        let (first, rest) = keys.split_first()?;
-        rest.iter().try_fold(self.claims.get(first)?, |value, key| value.get(key))
-    }
-
-    /// A claim as a text.
-    #[must_use]
-    pub fn text(&self, key: &str) -> Option<&str> {
-        self.claims.get(key).and_then(Json::as_str)
-    }
 }
 
 impl ServerCall {
@@ -123,11 +100,9 @@ pub(super) struct Facts<'c> {
     call: &'c ServerCall,
     /// The caller's identity, if its certificate was looked at.
     identity: Option<&'c str>,
-    /// The request, if HTTP is read.
+    /// The request, if HTTP is read; with the claims of its token once that was read.
     received: Option<Received<'c>>,
     remote: IpAddr,
-    /// The token, if somebody read it.
-    token: Option<&'c Token>,
 }
 
 impl<'c> Facts<'c> {
@@ -140,16 +115,21 @@ impl<'c> Facts<'c> {
             _ => None,
         };
         let remote = request.filter(|_| proxy.spec.kind == ProxyKind::Sidecar).and_then(last_forwarded_for);
-        let token = call.token.as_ref().filter(|_| http && !proxy.inbound.authorization.issuers.is_empty());
-        Ok(Facts { call, identity, received, remote: remote.unwrap_or(call.peer), token })
+        Ok(Facts { call, identity, received, remote: remote.unwrap_or(call.peer) })
+    }
+
+    /// What is known once the tokens of the request were read.
+    pub(super) fn after<'l>(&'l self, proxy: &Proxy, seen: &'l Authenticated<'_>) -> Facts<'l> {
+        let received = self.received.as_ref().and_then(|_| Received::authenticated(proxy.spec.kind, seen).ok());
+        Facts { call: self.call, identity: self.identity, received, remote: self.remote }
     }
 
     pub(super) const fn received(&self) -> Option<&Received<'c>> {
         self.received.as_ref()
     }
 
-    pub(super) const fn token(&self) -> Option<&'c Token> {
-        self.token
+    fn claim(&self, keys: &[String]) -> Option<&Json> {
+        token::claim(self.received.as_ref()?.claims?, keys)
     }
 
     /// Whether the answer to a question is yes.
@@ -183,11 +163,7 @@ impl<'c> Facts<'c> {
 
     /// A claim that is a list holds what any of its elements holds.
     fn claim_holds(&self, keys: &[String], text: &Text) -> bool {
-        match self.token.and_then(|token| token.claim(keys)) {
-            Some(Json::String(value)) => text.matches(value),
-            Some(Json::Array(values)) => values.iter().filter_map(Json::as_str).any(|value| text.matches(value)),
-            _ => false,
-        }
+        self.claim(keys).is_some_and(|value| token::claim_texts(value).any(|value| text.matches(value)))
     }
 
     /// What a question was asked about, for people.
@@ -201,14 +177,14 @@ impl<'c> Facts<'c> {
             Test::DestinationPort(_) => self.call.port.to_string(),
             Test::ServerName(_) if self.call.server_name().is_empty() => "no server name".to_owned(),
             Test::ServerName(_) => self.call.server_name().to_owned(),
-            Test::RequestPrincipal(..) => match self.token {
-                Some(token) => format!("{}/{}", token.text("iss").unwrap_or(""), token.text("sub").unwrap_or("")),
-                None => self.no_token(),
-            },
-            Test::Claim(keys, _) => match self.token {
-                Some(token) => token.claim(keys).map_or_else(|| "no such claim".to_owned(), Json::to_string),
-                None => self.no_token(),
-            },
+            Test::RequestPrincipal(..) if self.has_token() => {
+                let text = |name: &str| self.claim(&[name.to_owned()]).and_then(Json::as_str).unwrap_or("");
+                format!("{}/{}", text("iss"), text("sub"))
+            }
+            Test::Claim(keys, _) if self.has_token() => {
+                self.claim(keys).map_or_else(|| "no such claim".to_owned(), Json::to_string)
+            }
+            Test::RequestPrincipal(..) | Test::Claim(..) => "no token that a RequestAuthentication reads".to_owned(),
             Test::Header(name, _) | Test::HeaderPresent(name) => self.values(name),
             Test::Host(_) => self.values(":authority"),
             Test::Path(_) => or(self.received.as_ref().map(Received::bare_path), "no path"),
@@ -216,11 +192,8 @@ impl<'c> Facts<'c> {
         }
     }
 
-    fn no_token(&self) -> String {
-        match self.call.token {
-            Some(_) => "a token that no RequestAuthentication reads".to_owned(),
-            None => "no token".to_owned(),
-        }
+    fn has_token(&self) -> bool {
+        self.received.as_ref().is_some_and(|received| received.claims.is_some())
     }
 
     fn values(&self, name: &str) -> String {

@@ -12,8 +12,8 @@ mod serve;
 mod tests;
 mod visit;
 
-pub use call::{CallerTls, Content, ServerCall, Token};
+pub use call::{CallerTls, Content, ServerCall};
 pub use rbac::{Engine, FilterOutcome};
 pub use reason::{Failure, failure};
-pub use serve::{Served, ServerAnswer, ServerEnd, TokenRefusal, admitted, serve};
+pub use serve::{Served, ServerAnswer, ServerEnd, admitted, serve};
 pub use visit::{Caller, Certificate, Visit, visits};

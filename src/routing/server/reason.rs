@@ -4,6 +4,7 @@ use super::call::{Facts, ServerCall};
 use super::rbac::{any, holds};
 use crate::mesh::Proxy;
 use crate::mesh::authorization::{Clause, RbacRule};
+use crate::routing::authentication::authenticate;
 use crate::source::Span;
 
 /// The first condition of a rule that failed.
@@ -23,7 +24,10 @@ pub struct Failure {
 /// several sources or operations the one is named that held longest.
 #[must_use]
 pub fn failure(proxy: &Proxy, call: &ServerCall, mutual_tls: bool, http: bool, rule: &RbacRule) -> Option<Failure> {
-    let facts = Facts::new(proxy, call, mutual_tls, http).ok()?;
+    let arrived = Facts::new(proxy, call, mutual_tls, http).ok()?;
+    let issuers = &proxy.inbound.authorization.issuers;
+    let seen = arrived.received().and_then(|received| authenticate(issuers, received.request).ok());
+    let facts = seen.as_ref().map_or_else(|| arrived.clone(), |seen| arrived.after(proxy, seen));
     if rule.permissions.is_empty() {
         let span = rule.origin.span;
         return Some(Failure {

@@ -1,12 +1,16 @@
 //! From the inbound listener to the application.
 
-use super::call::{CallerTls, Content, Facts, ServerCall, Token};
+use std::borrow::Cow;
+
+use super::call::{CallerTls, Content, Facts, ServerCall};
 use super::rbac::{FilterOutcome, ask};
 use crate::mesh::Proxy;
-use crate::mesh::authorization::{Authorization, Issuer};
+use crate::mesh::authorization::Authorization;
 use crate::mesh::inbound::{InboundChain, Transport};
+use crate::routing::authentication::authenticate;
 use crate::routing::reply::{Reply, local, malformed};
-use crate::routing::{BadPath, Flag, Flags, Headers};
+use crate::routing::token::TokenRefusal;
+use crate::routing::{BadPath, Flag, Flags, Headers, Received, Request};
 
 /// What becomes of a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Served<'m> {
     pub filters: Vec<FilterOutcome<'m>>,
     /// How it ends.
     pub end: ServerEnd,
+    /// The request as the application gets it, if reading its token has changed it.
+    pub changed: Option<Request>,
     /// What the caller gets from the proxy; empty if nothing (the connection ends) or if the
     /// application answers.
     reply: Option<Reply>,
@@ -49,33 +55,6 @@ pub enum ServerEnd {
     },
 }
 
-/// Why a token is not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenRefusal {
-    /// No RequestAuthentication names its issuer.
-    Issuer,
-    /// It is for others.
-    Audience,
-}
-
-impl TokenRefusal {
-    /// What the caller is told (jwt_verify_lib: `getStatusString`).
-    #[must_use]
-    pub const fn message(self) -> &'static str {
-        match self {
-            TokenRefusal::Issuer => "Jwt issuer is not configured",
-            TokenRefusal::Audience => "Audiences in Jwt are not allowed",
-        }
-    }
-
-    const fn status(self) -> u16 {
-        match self {
-            TokenRefusal::Issuer => 401,
-            TokenRefusal::Audience => 403,
-        }
-    }
-}
-
 /// What the proxy makes of a call, as its access log says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerAnswer {
@@ -104,7 +83,7 @@ pub fn serve<'m>(proxy: &'m Proxy, call: &ServerCall) -> Served<'m> {
         Ok(facts) => facts,
         Err(bad) => return Served { reply: Some(malformed(bad)), ..Served::ended(Some(chain), ServerEnd::Malformed(bad)) },
     };
-    let served = authorized(&proxy.inbound.authorization, &facts, chain.http);
+    let served = authorized(proxy, &facts, chain.http);
     let end = match (served.end, chain.http) {
         (ServerEnd::Bytes { .. }, false) => ServerEnd::Bytes { raw_tls: sealed },
         (end, _) => end,
@@ -116,7 +95,7 @@ pub fn serve<'m>(proxy: &'m Proxy, call: &ServerCall) -> Served<'m> {
 #[must_use]
 pub fn admitted<'m>(proxy: &'m Proxy, call: &ServerCall, http: bool) -> Served<'m> {
     match Facts::new(proxy, call, true, http) {
-        Ok(facts) => authorized(&proxy.inbound.authorization, &facts, http),
+        Ok(facts) => authorized(proxy, &facts, http),
         Err(bad) => Served { reply: Some(malformed(bad)), ..Served::ended(None, ServerEnd::Malformed(bad)) },
     }
 }
@@ -137,51 +116,60 @@ fn find_chain(proxy: &Proxy, call: &ServerCall) -> Option<&'static InboundChain>
 }
 
 /// The filters of CUSTOM policies, then tokens, then all other filters.
-fn authorized<'m>(authorization: &'m Authorization, facts: &Facts<'_>, http: bool) -> Served<'m> {
+fn authorized<'m>(proxy: &'m Proxy, facts: &Facts<'_>, http: bool) -> Served<'m> {
+    let authorization: &Authorization = &proxy.inbound.authorization;
     let refuse = |status: u16, body: &str| facts.received().map(|received| local(received, status, body.as_bytes()));
     let all = if http { &authorization.http } else { &authorization.tcp };
     let (before, after) = all.split_at(all.iter().take_while(|filter| filter.custom).count());
     let mut filters = ask(before, facts);
     let denied = |filters: &[FilterOutcome<'_>]| filters.last().is_some_and(FilterOutcome::denies);
     if denied(&filters) {
-        return Served { chain: None, filters, end: ServerEnd::Denied { http }, reply: refuse(403, DENIED) };
+        let end = ServerEnd::Denied { http };
+        return Served { filters, reply: refuse(403, DENIED), ..Served::ended(None, end) };
     }
-    if let Some(refusal) = facts.token().and_then(|token| refusal(&authorization.issuers, token)) {
-        let reply = refuse(refusal.status(), refusal.message());
-        return Served { chain: None, filters, end: ServerEnd::BadToken(refusal), reply };
-    }
+    let seen = match facts.received().map(|received| authenticate(&authorization.issuers, received.request)) {
+        Some(Err(refusal)) => {
+            let mut reply = refuse(refusal.status(), refusal.message());
+            if let (Some(reply), Some(received)) = (&mut reply, facts.received()) {
+                reply.headers.0.insert(0, ("www-authenticate".to_owned(), challenge(received)));
+            }
+            return Served { filters, reply, ..Served::ended(None, ServerEnd::BadToken(refusal)) };
+        }
+        Some(Ok(seen)) => Some(seen),
+        None => None,
+    };
+    let after_tokens = seen.as_ref().map(|seen| facts.after(proxy, seen));
+    let facts = after_tokens.as_ref().unwrap_or(facts);
     filters.extend(ask(after, facts));
     if denied(&filters) {
-        return Served { chain: None, filters, end: ServerEnd::Denied { http }, reply: refuse(403, DENIED) };
+        let end = ServerEnd::Denied { http };
+        return Served { filters, reply: refuse(403, DENIED), ..Served::ended(None, end) };
     }
     let end = match facts.received() {
         Some(received) => ServerEnd::Http(received.path.clone().into_owned()),
         None => ServerEnd::Bytes { raw_tls: false },
     };
-    Served { chain: None, filters, end, reply: None }
+    let changed = seen.and_then(|seen| match seen.request {
+        Cow::Owned(request) => Some(request),
+        Cow::Borrowed(_) => None,
+    });
+    Served { filters, changed, ..Served::ended(None, end) }
 }
 
 const DENIED: &str = "RBAC: access denied";
 
-/// Why a token is refused where these issuers are known (Envoy: `jwt_authn`).
-fn refusal(issuers: &[Issuer], token: &Token) -> Option<TokenRefusal> {
-    let issuer = token.text("iss").unwrap_or("");
-    let mut known = issuers.iter().filter(|own| own.name == issuer).peekable();
-    if known.peek().is_none() {
-        return Some(TokenRefusal::Issuer);
-    }
-    let is_for = |audience: &str| match token.claims.get("aud") {
-        Some(serde_json::Value::Array(all)) => all.iter().any(|own| own == audience),
-        Some(own) => own == audience,
-        None => false,
-    };
-    let accepts = |issuer: &Issuer| issuer.audiences.is_empty() || issuer.audiences.iter().any(|own| is_for(own));
-    (!known.any(accepts)).then_some(TokenRefusal::Audience)
+/// The longest address that an answer repeats.
+const ADDRESS_MAX: usize = 256;
+
+/// What an answer says that asks for a better token (RFC 6750, 3).
+fn challenge(received: &Received<'_>) -> String {
+    let path: String = received.path.chars().take(ADDRESS_MAX).collect();
+    format!("Bearer realm=\"{}://{}{path}\", error=\"invalid_token\"", received.scheme, received.authority)
 }
 
 impl Served<'_> {
     fn ended(chain: Option<&'static InboundChain>, end: ServerEnd) -> Self {
-        Served { chain, filters: Vec::new(), end, reply: None }
+        Served { chain, filters: Vec::new(), end, changed: None, reply: None }
     }
 
     /// Whether the application gets it.
@@ -206,9 +194,7 @@ impl Served<'_> {
             ServerEnd::UntrustedCaller => (None, String::new()),
             ServerEnd::NotHttp => (Some(Flag::DownstreamProtocolError), "http1.codec_error".to_owned()),
             ServerEnd::Malformed(bad) => (bad.flag(), bad.details().to_owned()),
-            ServerEnd::BadToken(refusal) => {
-                (Some(Flag::Unauthorized), format!("jwt_authn_access_denied{{{}}}", refusal.message().replace(' ', "_")))
-            }
+            ServerEnd::BadToken(refusal) => (None, refusal.details().to_owned()),
             ServerEnd::Denied { .. } => {
                 let rule = self.filters.last().and_then(FilterOutcome::rule).map_or("none", |rule| rule.name.as_str());
                 (None, format!("rbac_access_denied_matched_policy[{rule}]"))

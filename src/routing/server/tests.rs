@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::mesh::{CompileOptions, Mesh, ProxyKind, ProxySelection, ProxySpec, compile};
 use crate::resource::decode;
+use crate::routing::token::Token;
 use crate::routing::{Request, Scheme};
 use crate::source::Sources;
 use crate::yaml::{Limits, parse};
@@ -70,7 +71,7 @@ fn sidecar(account: &str) -> CallerTls {
 }
 
 fn call(port: u16, tls: CallerTls, content: Content) -> ServerCall {
-    ServerCall { port, address: address("10.0.0.9"), peer: address("10.0.0.1"), tls, content, token: None }
+    ServerCall { port, address: address("10.0.0.9"), peer: address("10.0.0.1"), tls, content }
 }
 
 /// Whether the call arrives, or the details.
@@ -189,7 +190,7 @@ fn conditions_ask_what_they_name() {
 fn tokens_are_read_where_their_issuer_is_known() {
     let issuer = object("RequestAuthentication", "jwt", "{jwtRules: [{issuer: 'https://i/a', audiences: [web]}]}");
     let only = |source: &str| policy("p", &format!("{{rules: [{{from: [{{source: {source}}}]}}]}}"));
-    let claims = |claims: serde_json::Value| Token { claims: claims.as_object().unwrap().clone() };
+    let claims = |claims: serde_json::Value| Token { claims: claims.as_object().unwrap().clone(), ..Token::default() };
     let good = claims(json!({"iss": "https://i/a", "sub": "me", "aud": ["web"], "groups": ["x", "y"], "deep": {"er": "z"}}));
     let when = |key: &str, value: &str| policy("p", &format!("{{rules: [{{when: [{{key: '{key}', values: ['{value}']}}]}}]}}"));
     let (arrives, none) = ("Http(\"/\")".to_owned(), denied_by("none"));
@@ -215,7 +216,9 @@ fn tokens_are_read_where_their_issuer_is_known() {
         (issuer.clone() + &when("request.auth.audiences", "web"), Some(good.clone()), &arrives),
         (issuer.clone() + &when("request.auth.presenter", "web"), Some(good), &none),
     ] {
-        let call = ServerCall { token, ..call(80, CallerTls::None, Content::Http(get("/", &[]))) };
+        let bearer = token.map(|token| format!("Bearer {}", token.text()));
+        let headers: Vec<(&str, &str)> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+        let call = call(80, CallerTls::None, Content::Http(get("/", &headers)));
         assert_eq!(end(&mesh(&yaml), &call), *expected, "{yaml}");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::call::{CallerTls, Content, ServerCall, Token};
+use super::call::{CallerTls, Content, ServerCall};
 use crate::mesh::cluster::{Cluster, TlsMode, UpstreamTls};
 use crate::mesh::{Mesh, Proxy, ProxyId, ProxyKind, WorkloadId};
+use crate::routing::authentication::at_routes;
 use crate::routing::connection::{ClientTlsFate, HttpConn, TcpConn};
 use crate::routing::{
     Conn, Course, Decision, Dial, Inside, Opening, Received, Request, Scheme, forwarded, listen, select_received,
@@ -17,8 +18,6 @@ pub struct Caller {
     pub certificate: Certificate,
     /// Its address, instead of that of its pod; at a gateway, the client's.
     pub address: Option<IpAddr>,
-    /// A token that comes with its requests.
-    pub token: Option<Token>,
 }
 
 /// Which certificate a caller shows.
@@ -98,14 +97,14 @@ impl Way<'_> {
             peer: self.caller.address.unwrap_or(SOMEWHERE),
             tls,
             content,
-            token: self.caller.token.clone(),
         };
         let proxy = self.mesh.proxy_of(workload);
         Some(Visit { cluster: String::new(), workload, proxy, call, http })
     }
 
     fn by_http(&self, http: &HttpConn<'_>, all: &mut Vec<Visit>) {
-        let Ok(received) = Received::new(self.proxy.spec.kind, self.request) else { return };
+        let seen = at_routes(self.proxy, self.request);
+        let Ok(received) = Received::authenticated(self.proxy.spec.kind, &seen) else { return };
         let selection = select_received(self.proxy, http.table, &received);
         let Some(forward) = selection.forward(self.proxy) else { return };
         let legs = forward.legs.all();
@@ -151,7 +150,6 @@ impl Way<'_> {
                 peer: self.peer(),
                 tls: self.tls(cluster, cluster.tls.towards(endpoint), own_tls),
                 content: content.clone(),
-                token: self.caller.token.clone(),
             };
             let proxied = self.mesh.workloads[pod.workload.index()].proxied;
             let proxy = self.mesh.proxy_of(pod.workload).filter(|_| proxied);

@@ -99,8 +99,10 @@ impl<'a> AuthorizationPolicies<'a> {
         }
         let policies: Vec<_> = key.0.iter().map(|index| self.policies[*index].item).collect();
         let authentications = key.1.iter().map(|index| self.authentications[*index].item);
+        let mut issuers: Vec<_> = authentications.flat_map(|item| issuers::issuers(&item)).collect();
+        issuers.sort_by(|one, other| one.name.cmp(&other.name));
         let made = Arc::new(Authorization {
-            issuers: authentications.flat_map(|item| issuers::issuers(&item)).collect(),
+            issuers,
             http: filters::filters(&policies, &self.providers, &self.trust_domains, filters::Sees::Http),
             tcp: filters::filters(&policies, &self.providers, &self.trust_domains, filters::Sees::Bytes),
         });
