@@ -1,6 +1,7 @@
 //! `meshsim test`: does the configuration still do what was promised?
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use meshsim::change;
 use meshsim::diagnostic::{Diagnostic, Severity};
@@ -8,6 +9,7 @@ use meshsim::mesh::{self, CompileOptions, Mesh};
 use meshsim::report::{self, MutantFate, SuiteReport};
 use meshsim::resource::Objects;
 use meshsim::source::Sources;
+use meshsim::suite::router_check::{Routes, route_coverage};
 use meshsim::suite::{self, Case, Coverage, Mutant, Verdict, judge, mutants};
 use meshsim::text::{Style, plural};
 use rayon::prelude::*;
@@ -28,6 +30,9 @@ pub(crate) struct TestArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     input: Input,
+    /// Envoy's RouteConfiguration, in YAML or JSON, that router_check_tool's tests are about
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    route_config: Option<PathBuf>,
     /// Run only tests whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
@@ -43,7 +48,8 @@ pub(crate) struct TestArgs {
     /// Show which rules, conditions, destinations, faults and retries the tests speak about
     #[arg(long)]
     coverage: bool,
-    /// Fail if less than this percentage of them is covered
+    /// Fail if less than this percentage of them is covered; with `--route-config`, of routes as
+    /// router_check_tool counts them
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=100))]
     coverage_threshold: Option<u64>,
     /// Write coverage as a page
@@ -72,7 +78,8 @@ const EXAMPLES: &str = "\
 Examples:
   meshsim test mesh/ --coverage
   meshsim test -f mesh/ tests/reviews.test.yaml -o junit > junit.xml
-  meshsim test -f istio/ istio-config-validator-tests.yaml router-check-tests.json";
+  meshsim test -f istio/ istio-config-validator-tests.yaml router-check-tests.json
+  meshsim test --route-config routes.yaml routes.golden.proto.json --coverage   # router_check_tool -c … -t …";
 
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,6 +97,8 @@ struct Prepared {
     objects: Objects,
     mesh: Mesh,
     cases: Vec<Case>,
+    /// The routes that the cases are about instead of the mesh.
+    routes: Option<Arc<Routes>>,
 }
 
 /// Runs `meshsim test`.
@@ -97,7 +106,7 @@ pub(crate) fn run(args: &TestArgs, cx: &mut Context) -> Outcome {
     if args.synthesize {
         return synthesize(args, cx);
     }
-    let files = test_files::load(&args.paths, &args.input, cx)?;
+    let files = test_files::load(&args.paths, args.route_config.as_deref(), &args.input, cx)?;
     let sources = files.sources;
     let broken = files.test_findings.iter().any(|finding| finding.severity == Severity::Error);
     if !files.test_findings.is_empty() {
@@ -109,10 +118,10 @@ pub(crate) fn run(args: &TestArgs, cx: &mut Context) -> Outcome {
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
     let mut errors = files.mesh_findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let mut prepared = Vec::new();
-    for TestSet { objects, cases } in files.sets {
+    for TestSet { objects, cases, routes } in files.sets {
         let (mesh, findings) = mesh::compile(&objects, &options);
         errors += findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-        prepared.push(Prepared { objects, mesh, cases: chosen(cases, args) });
+        prepared.push(Prepared { objects, mesh, cases: chosen(cases, args), routes });
     }
     if errors > 0 {
         cx.note(&format!("the configuration has {}; `meshsim check` shows them", plural(errors as u64, "error")));
@@ -220,11 +229,18 @@ fn cover(
         return Ok(true);
     }
     let mut coverage = Coverage::default();
+    let mut of_routes = None;
+    let traces = || judged.iter().map(|(_, verdict)| &verdict.trace);
     for set in prepared {
-        coverage.add(Coverage::new(&set.mesh, &set.objects, judged.iter().map(|(_, verdict)| &verdict.trace)));
+        coverage.add(match &set.routes {
+            Some(routes) => Coverage::of_routes(routes, traces()),
+            None => Coverage::new(&set.mesh, &set.objects, traces()),
+        });
+        of_routes = set.routes.as_ref().map(|routes| route_coverage(routes, traces())).or(of_routes);
     }
     if args.coverage {
-        let text = report::coverage(&coverage, sources, style);
+        let mut text = report::coverage(&coverage, sources, style);
+        text.extend(of_routes.iter().map(|coverage| format!("\n{}", report::route_coverage(coverage, sources, style))));
         if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
     }
     if let Some(file) = &args.coverage_html {
@@ -233,11 +249,14 @@ fn cover(
     if let Some(file) = &args.coverage_lcov {
         result_file::write(file, report::coverage_lcov(&coverage, sources).as_bytes())?;
     }
-    let (covered, all) = coverage.count(None);
     let threshold = args.coverage_threshold.unwrap_or(0);
+    let (what, (covered, all)) = match of_routes {
+        Some(coverage) => ("routes", (coverage.covered, coverage.entries)),
+        None => ("parts", coverage.count(None)),
+    };
     let enough = covered * 100 >= threshold * all;
     if !enough {
-        cx.error(&format!("{covered} of {all} parts are covered, less than {threshold} %"));
+        cx.error(&format!("{covered} of {all} {what} are covered, less than {threshold} %"));
     }
     Ok(enough)
 }

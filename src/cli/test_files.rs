@@ -1,10 +1,12 @@
 //! Finding tests and the meshes they are about.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use meshsim::diagnostic::Diagnostic;
 use meshsim::resource::{Decoder, Objects};
 use meshsim::source::{FileId, Sources};
+use meshsim::suite::router_check::Routes;
 use meshsim::suite::{self, Case, TestFile};
 use meshsim::yaml::Document;
 
@@ -18,6 +20,8 @@ pub(crate) struct TestSet {
     pub(crate) objects: Objects,
     /// The cases.
     pub(crate) cases: Vec<Case>,
+    /// The routes that the cases are about instead of the mesh.
+    pub(crate) routes: Option<Arc<Routes>>,
 }
 
 /// Everything that was read.
@@ -33,22 +37,33 @@ pub(crate) struct TestFiles {
 }
 
 /// Reads tests and meshes. Documents are told apart by what they hold, so files need no special names.
-pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result<TestFiles, Stop> {
+pub(crate) fn load(paths: &[PathBuf], route_config: Option<&Path>, input: &Input, cx: &mut Context) -> Result<TestFiles, Stop> {
     if input.is_scenario() {
         return Err(Stop::Unusable(vec!["tests name mesh files; they are not about the mesh of a scenario".to_owned()]));
     }
     let mut reader = Reader::default();
     let named = input.read(&mut reader);
     let mesh_config = input.read_mesh_config(&mut reader);
+    let route_config: Vec<FileId> = route_config.iter().flat_map(|path| reader.read(path, Depth::One)).collect();
     let beside: Vec<FileId> = paths.iter().flat_map(|path| reader.read(path, Depth::All)).collect();
     if paths.is_empty() {
         return Err(Stop::Unusable(vec!["no tests; name files or directories".to_owned()]));
     }
     let mut tests: Vec<(FileId, TestFile)> = Vec::new();
     let (mut test_findings, mut mesh_findings) = (Vec::new(), Vec::new());
+    let mut test_findings_of_routes = Vec::new();
     let (mut common, mut lying) = (Vec::new(), Vec::new());
     // The reader keeps its texts until all are read; the tests say which.
     let mut sources = reader.sources().clone();
+    let mut routes = None;
+    for file in &route_config {
+        test_findings.extend(input::parse(&mut sources, *file, |document| {
+            let (read, findings) = Routes::read(&document);
+            test_findings_of_routes.extend(findings);
+            routes = Some(Arc::new(read));
+        }));
+    }
+    test_findings.append(&mut test_findings_of_routes);
     for file in named.iter().chain(&beside) {
         let mut documents = Vec::new();
         let findings = input::parse(&mut sources, *file, |document| documents.push(document));
@@ -67,6 +82,13 @@ pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result
         }
         if holds_tests { test_findings.extend(findings) } else { mesh_findings.extend(findings) }
     }
+    let mut sets = Vec::new();
+    if let Some(routes) = routes {
+        let (about, others): (Vec<_>, Vec<_>) = tests.into_iter().partition(|(_, test)| test.is_about_routes());
+        let cases = about.into_iter().flat_map(|(_, test)| test.cases).map(|case| case.about(&routes)).collect();
+        sets.push(TestSet { objects: Objects::default(), cases, routes: Some(routes) });
+        tests = others;
+    }
     let mut groups: Vec<(Vec<FileId>, Vec<Case>)> = Vec::new();
     for (file, test) in tests {
         let folder = sources.get(file).map_or_else(PathBuf::new, |source| folder_of(source.name()));
@@ -79,7 +101,6 @@ pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result
     }
     let Texts { sources: texts, .. } = reader.finish(cx)?;
     let mut sources = texts;
-    let mut sets = Vec::new();
     for (files, cases) in groups {
         let mut documents: Vec<Document> = common.clone();
         for file in &files {
@@ -93,9 +114,9 @@ pub(crate) fn load(paths: &[PathBuf], input: &Input, cx: &mut Context) -> Result
         let (mut objects, findings) = decoder.finish();
         mesh_findings.extend(findings);
         mesh_findings.extend(input::put_mesh_config(&mesh_config, &mut sources, &mut objects));
-        sets.push(TestSet { objects, cases });
+        sets.push(TestSet { objects, cases, routes: None });
     }
-    if sets.is_empty() && test_findings.is_empty() {
+    if sets.iter().all(|set| set.cases.is_empty()) && test_findings.is_empty() {
         return Err(Stop::Unusable(vec!["no test in these files".to_owned()]));
     }
     Ok(TestFiles { sources, sets, test_findings, mesh_findings })

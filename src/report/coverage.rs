@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::source::{FileId, Sources};
+use crate::suite::router_check::RouteCoverage;
 use crate::suite::{Coverage, CoverageItem, ItemKind};
 use crate::text::{Cell, Column, Ink, Style, Table, percent};
 
@@ -34,6 +35,25 @@ pub fn coverage(coverage: &Coverage, sources: &Sources, style: Style) -> String 
         ]);
     }
     text.push_str(&table.render(style, 0));
+    text
+}
+
+/// Coverage of a route configuration as `router_check_tool` counts it.
+#[must_use]
+pub fn route_coverage(coverage: &RouteCoverage, sources: &Sources, style: Style) -> String {
+    let mut text = String::new();
+    for (host, route, span) in &coverage.missing {
+        let place = sources.locate(*span).map_or_else(String::new, |place| place.to_string());
+        let name = if route.is_empty() { String::new() } else { format!(", route {route}") };
+        let _ = writeln!(text, "no claim holds about a route of virtual host {host}{name}  {}", style.paint(Ink::Faint, &place));
+    }
+    let _ = writeln!(
+        text,
+        "route coverage {} of {} routes and weighted clusters; {} of all their fields",
+        percent(coverage.entries_covered(), 10_000),
+        coverage.entries,
+        percent(coverage.fields_covered(), 10_000)
+    );
     text
 }
 

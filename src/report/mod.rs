@@ -28,7 +28,7 @@ mod tls_check;
 
 pub use change::{ChangeReport, change, change_json, change_markdown, change_verdict};
 pub use conformance::{conformance, conformance_json};
-pub use coverage::{coverage, coverage_html, coverage_lcov};
+pub use coverage::{coverage, coverage_html, coverage_lcov, route_coverage};
 pub use eras::{ERAS_SCHEMA, eras, eras_json};
 pub use finding::{findings, findings_concise, findings_summary, order};
 pub use invariant::{invariants, invariants_json};

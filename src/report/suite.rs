@@ -23,7 +23,17 @@ pub struct SuiteReport<'a> {
 
 impl SuiteReport<'_> {
     fn failed(&self) -> usize {
-        self.cases.iter().filter(|(_, verdict)| !verdict.passed()).count()
+        self.cases.iter().filter(|(_, verdict)| !verdict.failures.is_empty()).count()
+    }
+
+    fn passed(&self) -> usize {
+        self.cases.iter().filter(|(_, verdict)| verdict.passed()).count()
+    }
+
+    /// Cases that were not judged, because an earlier one failed or because what becomes of their
+    /// requests cannot be told.
+    fn not_judged(&self) -> usize {
+        self.cases.len() - self.passed() - self.failed() + self.skipped
     }
 
     fn place(&self, span: Span) -> String {
@@ -43,13 +53,11 @@ pub fn suite(report: &SuiteReport<'_>, style: Style) -> String {
             continue;
         }
         let place = report.place(case.span);
-        let _ = writeln!(
-            text,
-            "{}  {}  {}",
-            style.paint(Ink::Bad, "FAIL"),
-            style.paint(Ink::Strong, &case.name),
-            style.paint(Ink::Faint, &place)
-        );
+        let word = if verdict.failures.is_empty() { style.paint(Ink::Odd, "not judged") } else { style.paint(Ink::Bad, "FAIL") };
+        let _ = writeln!(text, "{word}  {}  {}", style.paint(Ink::Strong, &case.name), style.paint(Ink::Faint, &place));
+        if let Some((why, span)) = &verdict.not_judged {
+            let _ = writeln!(text, "      {why}  {}", style.paint(Ink::Faint, &report.place(*span)));
+        }
         for failure in &verdict.failures {
             let place = style.paint(Ink::Faint, &report.place(failure.span));
             let _ = writeln!(
@@ -68,9 +76,9 @@ pub fn suite(report: &SuiteReport<'_>, style: Style) -> String {
         text.push('\n');
     }
     let failed = report.failed();
-    let mut words = vec![format!("{} passed", report.cases.len() - failed)];
+    let mut words = vec![format!("{} passed", report.passed())];
     words.extend((failed > 0).then(|| style.paint(Ink::Bad, &format!("{failed} failed"))));
-    words.extend((report.skipped > 0).then(|| format!("{} not judged", report.skipped)));
+    words.extend((report.not_judged() > 0).then(|| format!("{} not judged", report.not_judged())));
     let _ = writeln!(text, "{}: {}", plural((report.cases.len() + report.skipped) as u64, "test"), words.join(", "));
     text
 }
@@ -93,6 +101,7 @@ struct CaseWire<'a> {
     name: &'a str,
     place: String,
     passed: bool,
+    not_judged: Option<&'a str>,
     rule: Option<String>,
     failures: Vec<FailureWire<'a>>,
 }
@@ -120,18 +129,14 @@ pub fn suite_json(report: &SuiteReport<'_>) -> String {
             name: &case.name,
             place: report.place(case.span),
             passed: verdict.passed(),
+            not_judged: verdict.not_judged.as_ref().map(|(why, _)| why.as_str()),
             rule: verdict.route.and_then(|span| report.sources.locate(span)).map(|place| place.to_string()),
             failures: failures.collect(),
         };
         serde_json::to_value(wire).unwrap_or_default()
     };
-    let wire = Wire {
-        schema: "meshsim.tests/v1",
-        passed: report.cases.len() - failed,
-        failed,
-        skipped: report.skipped,
-        tests: Vec::new(),
-    };
+    let wire =
+        Wire { schema: "meshsim.tests/v1", passed: report.passed(), failed, skipped: report.not_judged(), tests: Vec::new() };
     let mut json = serde_json::to_value(wire).unwrap_or_default();
     json["tests"] = report.cases.iter().map(case).collect();
     format!("{json:#}\n")
@@ -144,9 +149,11 @@ pub fn suite_junit(report: &SuiteReport<'_>) -> String {
     let _ = writeln!(text, "<testsuites name=\"meshsim\" tests=\"{}\" failures=\"{}\">", report.cases.len(), report.failed());
     let file = |case: &Case| report.sources.get(case.span.file).map_or("tests", |source| source.name());
     for cases in report.cases.chunk_by(|(one, _), (other, _)| one.span.file == other.span.file) {
-        let failed = cases.iter().filter(|(_, verdict)| !verdict.passed()).count();
+        let failed = cases.iter().filter(|(_, verdict)| !verdict.failures.is_empty()).count();
+        let skipped = cases.iter().filter(|(_, verdict)| verdict.failures.is_empty() && !verdict.passed()).count();
+        let skipped = if skipped == 0 { String::new() } else { format!(" skipped=\"{skipped}\"") };
         let name = cases.first().map_or("tests", |(case, _)| file(case));
-        let _ = writeln!(text, "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\">", xml(name), cases.len());
+        let _ = writeln!(text, "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{failed}\"{skipped}>", xml(name), cases.len());
         for (case, verdict) in cases {
             let line = report.sources.locate(case.span).map_or(0, |place| place.position.line);
             let head = format!(
@@ -157,6 +164,10 @@ pub fn suite_junit(report: &SuiteReport<'_>) -> String {
             );
             if verdict.passed() {
                 let _ = writeln!(text, "{head}/>");
+                continue;
+            }
+            if let (Some((why, _)), true) = (&verdict.not_judged, verdict.failures.is_empty()) {
+                let _ = writeln!(text, "{head}>\n      <skipped message=\"{}\"/>\n    </testcase>", xml(why));
                 continue;
             }
             let lines: Vec<String> = verdict

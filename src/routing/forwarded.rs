@@ -52,13 +52,19 @@ const STRIPPED: &[&str] = &[
 /// see path and authority from before the rewrites that follow them.
 #[must_use]
 pub fn forwarded(proxy: &Proxy, received: &Received<'_>, decision: &Decision) -> Option<Forwarded> {
+    forwarded_with(proxy, received, decision, taken_over(received))
+}
+
+/// The same for a request that comes to the routes with these headers.
+#[must_use]
+pub fn forwarded_with(proxy: &Proxy, received: &Received<'_>, decision: &Decision, headers: Headers) -> Option<Forwarded> {
     let (route, forward) = (decision.selection.route(proxy)?, decision.forward(proxy)?);
     let leg = decision.leg(proxy)?;
     let mut out = Forwarded {
         method: received.request.method.clone(),
         path: received.path.to_string(),
         authority: received.authority.to_owned(),
-        headers: taken_over(received),
+        headers,
     };
     let cluster = leg.cluster.name.as_str();
     out.apply(&leg.request_headers, received, route, cluster);

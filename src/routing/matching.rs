@@ -104,6 +104,22 @@ fn header_holds(condition: &Condition, name: &str, received: &Received<'_>) -> b
         absent = false;
         hit |= test_holds(&condition.test, value);
     });
+    settled(condition, absent, hit)
+}
+
+/// Whether a condition holds for the lines of a header.
+#[must_use]
+pub fn values_hold<'v>(condition: &Condition, lines: impl IntoIterator<Item = &'v str>) -> bool {
+    let mut absent = true;
+    let mut hit = false;
+    for line in lines {
+        absent = false;
+        hit |= test_holds(&condition.test, line);
+    }
+    settled(condition, absent, hit)
+}
+
+fn settled(condition: &Condition, absent: bool, hit: bool) -> bool {
     match (&condition.test, absent) {
         (_, false) => hit != condition.invert,
         (Test::Present, true) => condition.missing_as_empty || condition.invert,

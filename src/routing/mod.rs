@@ -36,7 +36,7 @@ pub use cors::CorsRole;
 pub use decision::{Course, Decision, decide, included};
 pub use explanation::{Explanation, explain};
 pub use flag::{Flag, Flags};
-pub use forwarded::{Forwarded, forwarded, mirror_authority};
+pub use forwarded::{Forwarded, forwarded, forwarded_with, mirror_authority};
 pub use headers::Headers;
 pub use host::{DomainKind, FoundHost, find_host, without_port};
 pub use outcome::{Mirrored, Outcome, Probability, outcomes, play, stub_answer};

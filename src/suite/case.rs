@@ -1,10 +1,12 @@
 //! One request with what is claimed about it, and what came of the claims.
 
+use std::sync::Arc;
+
 use super::config_validator::RuleClaims;
 use super::coverage::Trace;
 use super::format::Expect;
 use super::question::Question;
-use super::router_check::RouteClaims;
+use super::router_check::{RouteClaims, Routes};
 use crate::source::Span;
 
 /// One request with what is claimed about it.
@@ -18,6 +20,17 @@ pub struct Case {
     pub question: Question,
     /// What is claimed.
     pub claims: Claims,
+}
+
+impl Case {
+    /// The same case about these routes instead of those of a mesh, if its format can ask that.
+    #[must_use]
+    pub fn about(self, routes: &Arc<Routes>) -> Self {
+        match self.claims {
+            Claims::Route(claims) => Case { claims: Claims::Route(Box::new(claims.about(routes))), ..self },
+            claims => Case { claims, ..self },
+        }
+    }
 }
 
 /// What is claimed about a request, by the format it was written in.
@@ -49,10 +62,12 @@ pub struct Failure {
 /// What came of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
-    /// Claims that do not hold; none means that the case passed.
+    /// Claims that do not hold.
     pub failures: Vec<Failure>,
     /// Conditions that the claims' format cannot decide, with where they are written.
     pub undecided: Vec<(String, Span)>,
+    /// Why what becomes of the request cannot be told, and where that is written.
+    pub not_judged: Option<(String, Span)>,
     /// The route that took the request: its object and place, for people.
     pub route: Option<Span>,
     /// What was looked at.
@@ -60,10 +75,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether every claim holds.
+    /// Whether every claim was judged and holds.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.failures.is_empty()
+        self.failures.is_empty() && self.not_judged.is_none()
     }
 
     /// Notes a claim: it holds if both sides are equal.

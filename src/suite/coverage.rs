@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::router_check::{RouteField, Routes};
 use crate::mesh::Mesh;
 use crate::mesh::route::{Action, PathTest, Route};
 use crate::resource::{Body, Objects};
@@ -71,6 +72,8 @@ pub struct Trace {
     hits: Vec<(ItemKind, Span)>,
     /// The conditions that failed first.
     misses: Vec<Span>,
+    /// Entries of a route configuration with the fields that claims about them hold for.
+    pub(super) marks: Vec<(Span, RouteField)>,
 }
 
 impl Trace {
@@ -82,12 +85,24 @@ impl Trace {
                 trace.misses.extend(trial.checks.iter().map(|check| check.span));
                 continue;
             }
-            let parts = parts(trial.route).into_iter();
-            let spoken = |kind: ItemKind| matches!(kind, ItemKind::Rule | ItemKind::Condition) || claimed.contains(&kind);
-            trace.hits.extend(parts.filter(|(kind, _)| spoken(*kind)));
+            trace.take(trial.route, claimed);
         }
         debug_assert!(!matches!(http.selection.verdict, Found::NoHost) || trace == Trace::default());
         trace
+    }
+
+    /// What a case looked at that this route takes, after these conditions failed.
+    pub(super) fn taken(route: Option<&Route>, misses: Vec<Span>, claimed: &[ItemKind]) -> Self {
+        let mut trace = Trace { misses, ..Trace::default() };
+        if let Some(route) = route {
+            trace.take(route, claimed);
+        }
+        trace
+    }
+
+    fn take(&mut self, route: &Route, claimed: &[ItemKind]) {
+        let spoken = |kind: ItemKind| matches!(kind, ItemKind::Rule | ItemKind::Condition) || claimed.contains(&kind);
+        self.hits.extend(parts(route).into_iter().filter(|(kind, _)| spoken(*kind)));
     }
 }
 
@@ -133,6 +148,22 @@ impl Coverage {
         }
         let retries = written_retries(objects);
         known.extend(retries.iter().map(|(_, span)| (*span, ItemKind::Retries)));
+        Coverage::counted(known, &retries, traces)
+    }
+
+    /// The coverage of a route configuration by the traces of cases.
+    #[must_use]
+    pub fn of_routes<'t>(routes: &Routes, traces: impl IntoIterator<Item = &'t Trace>) -> Self {
+        let all = routes.table.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let known = all.flat_map(parts).filter(|(kind, _)| *kind != ItemKind::Retries).map(|(kind, span)| (span, kind));
+        Coverage::counted(known.collect(), &[], traces)
+    }
+
+    fn counted<'t>(
+        known: BTreeSet<(Span, ItemKind)>,
+        retries: &[(Span, Span)],
+        traces: impl IntoIterator<Item = &'t Trace>,
+    ) -> Self {
         let place = |kind: ItemKind, span: Span| match kind {
             ItemKind::Retries => retries.iter().find(|(rule, _)| encloses(*rule, span)).map(|(_, retries)| *retries),
             _ => Some(span),

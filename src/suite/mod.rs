@@ -3,7 +3,7 @@
 //! A file of tests becomes [`Case`]s, one for each request ([`read`]); a case is judged against a
 //! compiled mesh ([`judge`]) by the same functions that route requests everywhere else, so a verdict
 //! is never a second opinion. Files of `istio-config-validator` and of Envoy's `router_check_tool`
-//! become cases too. [`Coverage`] tells which rules, conditions, destinations, faults and retries of
+//! become cases too, the latter about a mesh or about a route configuration of Envoy's. [`Coverage`] tells which rules, conditions, destinations, faults and retries of
 //! the mesh any case speaks about, [`mutants`] makes small mistakes on purpose, to see whether the
 //! cases notice.
 

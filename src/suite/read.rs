@@ -1,6 +1,6 @@
 //! Documents that hold tests, by format.
 
-use super::case::Case;
+use super::case::{Case, Claims};
 use super::config_validator;
 use super::expand;
 use super::format::Suite;
@@ -27,6 +27,14 @@ pub struct TestFile {
     pub mesh: Vec<Spanned<String>>,
     /// Its cases.
     pub cases: Vec<Case>,
+}
+
+impl TestFile {
+    /// Whether its cases can be about a route configuration instead of a mesh.
+    #[must_use]
+    pub fn is_about_routes(&self) -> bool {
+        self.cases.iter().all(|case| matches!(case.claims, Claims::Route(_)))
+    }
 }
 
 /// The format of a document, if it holds tests: told by its root alone, so that files need no

@@ -219,6 +219,132 @@ FAIL  second  router.json:10:3
 "#]]);
 }
 
+const ROUTE_CONFIGURATION: &str = r#"
+name: shop
+virtualHosts:
+- name: shop
+  domains: [shop.test, '*.shop.test']
+  requireTls: EXTERNAL_ONLY
+  virtualClusters:
+  - {name: buy, headers: [{name: ':path', stringMatch: {prefix: /cart}}, {name: ':method', stringMatch: {exact: POST}}]}
+  requestHeadersToAdd:
+  - {header: {key: x-tier, value: host}, appendAction: ADD_IF_ABSENT}
+  routes:
+  - name: trial
+    match: {prefix: /, runtimeFraction: {runtimeKey: trial, defaultValue: {numerator: 250, denominator: TEN_THOUSAND}}}
+    route: {cluster: trial}
+  - match: {path: /cart, caseSensitive: false, headers: [{name: x-age, rangeMatch: {start: '18', end: '100'}}]}
+    route: {cluster: adults, prefixRewrite: /basket, hostRewriteLiteral: cart.internal, timeout: 2.5s}
+    requestHeadersToAdd: [{header: {key: X-Tier, value: '%REQ(x-age)%'}}]
+  - match: {pathSeparatedPrefix: /cart}
+    route:
+      weightedClusters:
+        clusters:
+        - {name: one, weight: 1, responseHeadersToAdd: [{header: {key: x-from, value: one}, appendAction: OVERWRITE_IF_EXISTS_OR_ADD}]}
+        - {name: two, weight: 3}
+  - match: {pathMatchPolicy: {typedConfig: {pathTemplate: '/items/{id}/{rest=**}'}}}
+    route: {clusterHeader: x-shard, pathRewritePolicy: {typedConfig: {pathTemplateRewrite: '/{rest}/of/{id}'}}, hostRewriteHeader: x-host}
+  - match: {prefix: /old, queryParameters: [{name: page, stringMatch: {safeRegex: {regex: '[0-9]+'}}}]}
+    redirect: {prefixRewrite: /new, portRedirect: 8443, schemeRedirect: https, stripQuery: true, responseCode: PERMANENT_REDIRECT}
+  - match: {prefix: /secret, tlsContext: {presented: true}}
+    route: {cluster: secret}
+  - match: {prefix: /ping}
+    directResponse: {status: 418, body: {inlineString: tea}}
+  - match: {prefix: /, dynamicMetadata: [{filter: own.auth, path: [{key: user}, {key: role}], value: {stringMatch: {exact: admin}}}]}
+    route: {cluster: admin}
+"#;
+
+#[test]
+fn tests_of_router_check_tool_run_on_a_route_configuration() {
+    let test = |name: &str, path: &str, more: &str, validate: &str| {
+        format!(
+            "- {{test_name: {name}, input: {{authority: a.shop.test, ssl: true, method: POST, path: '{path}'{more}}}, validate: {{{validate}}}}}\n"
+        )
+    };
+    let header = |name: &str, value: &str| format!(", additional_request_headers: [{{key: {name}, value: '{value}'}}]");
+    let (age, shard) =
+        (header("x-age", "18"), ", additional_request_headers: [{key: x-shard, value: s7}, {key: X-Host, value: h7}]");
+    let role = |role: &str| format!(", dynamic_metadata: [{{metadata_namespace: own.auth, value: {{user: {{role: {role}}}}}}}]");
+    let tests: String = [
+        "tests:\n".to_owned(),
+        test("share", "/cart", ", runtime: trial, random_value: '249'", "cluster_name: trial, virtual_host_name: shop, virtual_cluster_name: buy"),
+        test("above the share", "/cart", ", runtime: trial, random_value: 250", "cluster_name: two"),
+        test("rewritten and so of no kind", "/CART?q", &age, "cluster_name: adults, path_rewrite: '/basket?q', host_rewrite: cart.internal, timeout: 2.500s, virtual_cluster_name: other, request_header_matches: [{name: x-tier, string_match: {exact: '18'}}, {name: x-envoy-original-path, string_match: {exact: '/CART?q'}}]"),
+        test("too young", "/cart/7", &header("x-age", "17"), "cluster_name: one, response_header_matches: [{name: x-from, string_match: {exact: one}}], request_header_matches: [{name: x-tier, string_match: {exact: host}}]"),
+        test("three quarters", "/cart/7", ", random_value: 7", "cluster_name: two, response_header_matches: [{name: x-from, present_match: false}]"),
+        test("a word that only begins so", "/cartoon", "", "cluster_name: ''"),
+        test("template", "/items/7/a/b?q", shard, "cluster_name: s7, path_rewrite: '/a/b/of/7?q', host_rewrite: h7"),
+        test("redirect", "/old/x?page=3", "", "path_redirect: 'https://a.shop.test:8443/new/x', code_redirect: 308, cluster_name: '', virtual_host_name: ''"),
+        test("answer", "/ping", "", "path_redirect: 'https://a.shop.test/ping', code_redirect: 418, response_header_matches: [{name: content-length, range_match: {start: 3, end: 4}}]"),
+        test("admin", "/", &role("admin"), "cluster_name: admin"),
+        test("nobody", "/", &role("guest"), "cluster_name: '', path_rewrite: ''"),
+        test("certificate", "/secret", "", "cluster_name: secret"),
+        test("wrong", "/ping", "", "code_redirect: 200"),
+        "- {test_name: outside, input: {authority: SHOP.test, method: GET, path: /}, validate: {path_redirect: 'https://SHOP.test/', code_redirect: 301}}\n".to_owned(),
+        "- {test_name: inside, input: {authority: shop.test, method: GET, path: /ping, internal: true}, validate: {code_redirect: 418}}\n".to_owned(),
+    ]
+    .concat();
+    let folder = folder(&[("routes.yaml", ROUTE_CONFIGURATION), ("golden.yaml", &tests)]);
+    let run = |more: &[&str]| meshsim(folder.path(), &[&["test", "--route-config", "routes.yaml", "golden.yaml"], more].concat());
+    run(&["--coverage"]).code(1).stdout_eq(str![[r#"
+not judged  certificate  golden.yaml:13:3
+      a condition on the client's certificate is not modelled  routes.yaml:28:42
+FAIL  wrong  golden.yaml:14:3
+      code_redirect: expected 200, got 418  golden.yaml:14:121
+      taken by the rule at routes.yaml:30:5
+
+15 tests: 13 passed, 1 failed, 1 not judged
+
+not covered  condition: no test fails because of it alone  routes.yaml:26:45
+not covered  rule: no test takes it  routes.yaml:28:5
+not covered  condition: no test meets it  routes.yaml:28:21
+not covered  destination: no test that takes its rule speaks about it  routes.yaml:29:12
+
+COVERAGE     covered  of
+rule               7   8  87.50%
+condition          6   8  75.00%
+destination        6   7  85.71%
+all               19  23  82.61%
+
+no claim holds about a route of virtual host shop  routes.yaml:28:5
+route coverage 88.88% of 9 routes and weighted clusters; 51.11% of all their fields
+
+"#]]).stderr_eq(str![[r#"
+warning[MSH0501]: a condition on the client's certificate is not modelled; tests whose request comes to it are not judged
+  --> routes.yaml:28:42
+   |
+28 |   - match: {prefix: /secret, tlsContext: {presented: true}}
+   |                                          ^^^^^^^^^^^^^^^^^
+
+
+"#]]);
+    run(&["--filter", "share", "--coverage-threshold", "30"]).code(1);
+    run(&["--filter", "share", "--coverage-threshold", "10"]).code(0);
+    let twice = ROUTE_CONFIGURATION.replace("'*.shop.test'", "Shop.test").replace("[0-9]+", "(");
+    write(folder.path(), &[("routes.yaml", &twice)]);
+    run(&[]).code(1).stderr_eq(str![[r#"
+error[MSH0410]: domain `shop.test` is there twice; Envoy refuses the configuration
+ --> routes.yaml:5:24
+  |
+5 |   domains: [shop.test, Shop.test]
+  |                        ^^^^^^^^^
+
+error[MSH0410]: `(`: missing `)`; Envoy refuses the configuration
+  --> routes.yaml:26:91
+   |
+26 |   - match: {prefix: /old, queryParameters: [{name: page, stringMatch: {safeRegex: {regex: '('}}}]}
+   |                                                                                           ^^^
+
+warning[MSH0501]: a condition on the client's certificate is not modelled; tests whose request comes to it are not judged
+  --> routes.yaml:28:42
+   |
+28 |   - match: {prefix: /secret, tlsContext: {presented: true}}
+   |                                          ^^^^^^^^^^^^^^^^^
+
+
+"#]]);
+}
+
 #[test]
 fn the_mesh_configuration_counts_in_tests_too() {
     const MESH: &str = "
