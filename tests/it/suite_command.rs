@@ -286,7 +286,9 @@ fn tests_of_router_check_tool_run_on_a_route_configuration() {
     .concat();
     let folder = folder(&[("routes.yaml", ROUTE_CONFIGURATION), ("golden.yaml", &tests)]);
     let run = |more: &[&str]| meshsim(folder.path(), &[&["test", "--route-config", "routes.yaml", "golden.yaml"], more].concat());
-    run(&["--coverage"]).code(1).stdout_eq(str![[r#"
+    run(&["--coverage"])
+        .code(1)
+        .stdout_eq(str![[r#"
 not judged  certificate  golden.yaml:13:3
       a condition on the client's certificate is not modelled  routes.yaml:28:42
 FAIL  wrong  golden.yaml:14:3
@@ -309,7 +311,8 @@ all               19  23  82.61%
 no claim holds about a route of virtual host shop  routes.yaml:28:5
 route coverage 88.88% of 9 routes and weighted clusters; 51.11% of all their fields
 
-"#]]).stderr_eq(str![[r#"
+"#]])
+        .stderr_eq(str![[r#"
 warning[MSH0501]: a condition on the client's certificate is not modelled; tests whose request comes to it are not judged
   --> routes.yaml:28:42
    |

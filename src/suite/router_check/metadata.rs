@@ -177,16 +177,16 @@ mod tests {
     #[test]
     fn values_are_compared_by_their_kind() {
         let noted = Noted::new(&read::<Vec<DynamicMetadata>>(
-            "[{metadata_namespace: a, value: {s: text, n: 3, b: true, x: null, deep: {s: other}}},
+            "[{metadata_namespace: a, value: {s: text, count: 3, b: true, x: null, deep: {s: other}}},
               {metadata_namespace: a, value: {s: ignored}},
               {metadata_namespace: a, value: {deep: {t: merged}}, allow_overwrite: true}]",
         ));
         for (matcher, holds) in [
             ("{filter: a, path: [{key: s}], value: {string_match: {exact: text}}}", true),
             ("{filter: a, path: [{key: s}], value: {string_match: {prefix: tex}}, invert: true}", false),
-            ("{filter: a, path: [{key: n}], value: {string_match: {exact: '3'}}}", false),
-            ("{filter: a, path: [{key: n}], value: {double_match: {exact: 3}}}", true),
-            ("{filter: a, path: [{key: n}], value: {double_match: {range: {start: 1, end: 3}}}}", false),
+            ("{filter: a, path: [{key: count}], value: {string_match: {exact: '3'}}}", false),
+            ("{filter: a, path: [{key: count}], value: {double_match: {exact: 3}}}", true),
+            ("{filter: a, path: [{key: count}], value: {double_match: {range: {start: 1, end: 3}}}}", false),
             ("{filter: a, path: [{key: b}], value: {bool_match: true}}", true),
             ("{filter: a, path: [{key: x}], value: {null_match: {}}}", true),
             ("{filter: a, path: [{key: deep}, {key: s}], value: {string_match: {exact: other}}}", true),
