@@ -4,6 +4,7 @@ use super::delta::{Change, Delta, Side, Undecided, facets};
 use super::entries::{Entry, entries};
 use super::likeness::Pair;
 use super::regions::{self, Region};
+use super::results::{self, Likeness};
 use crate::analysis::space::{Arrival, Conjunction, Found, Space, Values, Way, Witness};
 use crate::mesh::RouteTableId;
 use crate::mesh::route::{Subject, VirtualHost};
@@ -67,7 +68,15 @@ impl<'m> Tables<'m> {
                 if before[i] == after[j] {
                     continue;
                 }
-                let outside = earlier(&one[..i], &other[..j]);
+                let mut outside = earlier(&one[..i], &other[..j]);
+                // Where routes differ only in how they say what becomes of the path.
+                let likeness = self.path_likeness(base, head);
+                let same_on = match &likeness {
+                    Some(Likeness::Same) => continue,
+                    Some(Likeness::OnlyOn(path)) => Some(space.route(self.arrival, &results::exactly(path))),
+                    Some(Likeness::Different | Likeness::Unknown) | None => None,
+                };
+                outside.extend(&same_on);
                 for domain in region.domains.iter().take(count) {
                     let within = [domain, &base.conditions, &head.conditions];
                     let found = match space.find(&within, &outside) {
@@ -75,6 +84,12 @@ impl<'m> Tables<'m> {
                         Found::Undecided(why) => Err(why),
                         Found::Values(values) => self.confirmed(way, &values, base, head),
                     };
+                    let found = found.and_then(|witness| match &likeness {
+                        Some(Likeness::Unknown) if comes_to_the_same(&witness, base, head) => {
+                            Err(format!("the paths that they make of `{}` are the same", witness.request.path))
+                        }
+                        _ => Ok(witness),
+                    });
                     match found {
                         Ok(witness) => {
                             let change = Change {
@@ -120,6 +135,12 @@ impl<'m> Tables<'m> {
         same.min(one.len().min(other.len()).saturating_sub(1))
     }
 
+    /// How two routes compare that differ in what they make of the path and in nothing else.
+    fn path_likeness(&self, base: &Entry<'_>, head: &Entry<'_>) -> Option<Likeness> {
+        let (one, other) = (base.route?, head.route?);
+        results::same_but_path(self.pair.base, one, self.pair.head, other).then(|| results::compare(one, other))
+    }
+
     /// A request with these values, if the routing core agrees on both sides.
     fn confirmed(&self, way: &Way, values: &Values, base: &Entry<'_>, head: &Entry<'_>) -> Result<Witness, String> {
         let proxy = if way.table == self.base { self.pair.base } else { self.pair.head };
@@ -128,6 +149,13 @@ impl<'m> Tables<'m> {
         let agrees = verdict(self.pair.base, self.base) == base.verdict && verdict(self.pair.head, self.head) == head.verdict;
         agrees.then_some(witness).ok_or_else(|| "the request that should differ takes other routes".to_owned())
     }
+}
+
+/// Whether both routes make the same of the path of a request.
+fn comes_to_the_same(witness: &Witness, base: &Entry<'_>, head: &Entry<'_>) -> bool {
+    let path = crate::routing::split_query(&witness.request.path).0;
+    let made = base.route.zip(head.route).and_then(|(one, other)| results::on(path, one, other));
+    made.is_some_and(|(before, after)| before == after)
 }
 
 /// The conditions of earlier entries, each once.

@@ -173,6 +173,21 @@ pub struct ServerChange {
     pub proxies: Vec<String>,
     /// What is different.
     pub facets: Vec<FacetChange>,
+    /// Kinds of calls that end differently.
+    pub calls: Vec<CallChange>,
+}
+
+/// A kind of calls that a server treats differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallChange {
+    /// One of them, in words.
+    pub call: String,
+    /// What becomes of it in the first mesh.
+    pub before: String,
+    /// What becomes of it in the second mesh.
+    pub after: String,
+    /// How many further kinds end so.
+    pub further: usize,
 }
 
 /// A class of requests of which it is not known whether there are any.

@@ -16,10 +16,13 @@
 //! | `classes` | requests by the routes they take here and there |
 //! | `entries` | a virtual host as a list of conditions with what is done about them |
 //! | `likeness` | routes that do the same, seen without words |
+//! | `results` | changes of path that come to the same, said differently |
 //! | `destinations` | clusters whose policy or endpoints differ |
-//! | `server_side` | what proxies let in, compared as it was compiled |
+//! | `server_side` | what proxies let in |
+//! | `callers` | calls at a server, by what its policies ask of them |
 //! | `order` | in which order a change can be applied without a gap |
 
+mod callers;
 mod classes;
 mod delta;
 mod destinations;
@@ -28,10 +31,12 @@ mod likeness;
 mod order;
 mod pairing;
 mod regions;
+mod results;
 mod server_side;
 
 pub use delta::{
-    Change, ConnectionChange, Delta, DestinationChange, FacetChange, FindingDelta, ServerChange, Side, Undecided, findings_delta,
+    CallChange, Change, ConnectionChange, Delta, DestinationChange, FacetChange, FindingDelta, ServerChange, Side, Undecided,
+    findings_delta,
 };
 pub use entries::{Entry, entries};
 pub use order::{ObjectChange, Order, Step, Window, WindowCause, changed_objects, order};

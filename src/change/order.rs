@@ -10,8 +10,15 @@ use crate::resource::{Object, Objects};
 use crate::routing::{Conn, Treatment, listen, select};
 use crate::source::Sources;
 
-/// Changes of more objects are not tried out in every order.
+/// Up to so many objects, each that is left is tried at each step; of more, the first ones by what they
+/// are.
 const OBJECTS_MAX: usize = 16;
+
+/// Objects that are tried at each step of a larger change.
+const TRIES_MAX: usize = 8;
+
+/// Objects compiled in the whole search, at least: of larger changes no order is looked for.
+const COMPILED_MAX: usize = 1_000_000;
 
 /// One object that is different.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,11 +114,12 @@ pub fn changed_objects(sources: &Sources, base: &Objects, head: &Objects) -> Vec
 }
 
 /// Looks for an order without windows, one object at a time; where there is none, the object that
-/// opens the fewest comes first.
+/// opens the fewest comes first. Objects that others refer to are tried before those.
 #[must_use]
 pub fn order(base: &Objects, head: &Objects, changes: &[ObjectChange], options: &CompileOptions) -> Order {
-    if changes.len() > OBJECTS_MAX {
-        return Order::NotSought(format!("{} objects differ, and orders of at most {OBJECTS_MAX} are tried out", changes.len()));
+    if changes.len().saturating_mul(head.items.len().max(base.items.len())) > COMPILED_MAX {
+        let why = format!("{} of {} objects differ, and each step needs a mesh of its own", changes.len(), head.items.len());
+        return Order::NotSought(why);
     }
     let (first, _) = compile(base, options);
     let (last, _) = compile(head, options);
@@ -121,7 +129,8 @@ pub fn order(base: &Objects, head: &Objects, changes: &[ObjectChange], options: 
     let mut steps = Vec::new();
     while !left.is_empty() {
         let mut tried: Vec<(usize, Objects, Mesh, Vec<Window>)> = Vec::new();
-        for (index, change) in left.iter().enumerate() {
+        let tries = if left.len() <= OBJECTS_MAX { left.len() } else { TRIES_MAX };
+        for (index, change) in left.iter().enumerate().take(tries) {
             let next = applied(&objects, head, change);
             let (compiled, _) = compile(&next, options);
             let windows = windows(&mesh, &compiled, &first, &last);

@@ -38,7 +38,10 @@ pub fn compare(base: &Mesh, head: &Mesh) -> Delta {
     let found: Vec<Delta> = groups.par_iter().map(|group| of_group(group)).collect();
     found.into_iter().for_each(|one| delta.add(one));
     destinations::compare(&pairs, &mut delta);
-    server_side::compare(&pairs, &mut delta);
+    let mut trust_domains: Vec<String> = base.trust_domains.iter().chain(&head.trust_domains).cloned().collect();
+    trust_domains.sort();
+    trust_domains.dedup();
+    server_side::compare(&pairs, &trust_domains, &mut delta);
     delta
 }
 

@@ -1,26 +1,48 @@
-//! What proxies let in: ports, mutual TLS, authorization. It is compared as it was compiled; requests
-//! are not partitioned by it.
+//! What proxies let in: ports, mutual TLS, authorization. Where it was compiled differently, calls are
+//! sent to both; dry runs, audits and external authorizers are compared as they were compiled.
 
 use std::fmt::Write as _;
 
-use super::delta::{Delta, FacetChange, ServerChange};
+use super::callers;
+use super::delta::{CallChange, Delta, FacetChange, ServerChange};
 use super::likeness::Pair;
 use crate::mesh::Proxy;
-use crate::mesh::authorization::{Clause, Issuer, RbacFilter, RbacRule, RuleSet};
+use crate::mesh::authorization::{Clause, Issuer, RbacAction, RbacFilter, RbacRule, RuleSet};
 
 /// Compares the server sides of each pair.
-pub(super) fn compare(pairs: &[Pair<'_>], delta: &mut Delta) {
+pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &[String], delta: &mut Delta) {
     for pair in pairs {
-        let facets = facets(pair.base, pair.head);
-        if facets.is_empty() {
-            continue;
-        }
+        let Some((facets, calls)) = of_pair(*pair, trust_domains) else { continue };
         let name = pair.head.spec.name.clone();
-        match delta.servers.iter_mut().find(|change| change.facets == facets) {
+        match delta.servers.iter_mut().find(|change| change.facets == facets && change.calls == calls) {
             Some(change) => change.proxies.push(name),
-            None => delta.servers.push(ServerChange { proxies: vec![name], facets }),
+            None => delta.servers.push(ServerChange { proxies: vec![name], facets, calls }),
         }
     }
+}
+
+/// What is different, if anything is.
+fn of_pair(pair: Pair<'_>, trust_domains: &[String]) -> Option<(Vec<FacetChange>, Vec<CallChange>)> {
+    if pair.base.inbound == pair.head.inbound {
+        return None;
+    }
+    let mut all = facets(pair.base, pair.head);
+    let (one, other) = (&pair.base.inbound.authorization, &pair.head.inbound.authorization);
+    let decides = [(&one.http, &other.http), (&one.tcp, &other.tcp)];
+    let decides = decides.into_iter().any(|(before, after)| contents(before, true) != contents(after, true));
+    if all.is_empty() && !decides {
+        return None;
+    }
+    let compared = callers::compare(pair, trust_domains);
+    if decides && compared.changes.is_empty() && !compared.is_complete {
+        let change = FacetChange {
+            facet: "authorization",
+            before: Some(format!("{} as it was", names(&one.http))),
+            after: Some(format!("{} with other conditions; no call was found that they treat differently", names(&other.http))),
+        };
+        all.push(change);
+    }
+    (!all.is_empty() || !compared.changes.is_empty()).then_some((all, compared.changes))
 }
 
 fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
@@ -40,9 +62,9 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
     put("issuers of tokens", issuers(base), issuers(head));
     let (one, other) = (&base.inbound.authorization, &head.inbound.authorization);
     for (facet, before, after) in
-        [("authorization of HTTP", &one.http, &other.http), ("authorization of bytes", &one.tcp, &other.tcp)]
+        [("dry runs and audits of HTTP", &one.http, &other.http), ("dry runs and audits of bytes", &one.tcp, &other.tcp)]
     {
-        if contents(before) != contents(after) {
+        if contents(before, false) != contents(after, false) {
             let (mut own, mut theirs) = (names(before), names(after));
             if own == theirs {
                 own.push_str(" as it was");
@@ -96,16 +118,16 @@ fn names(filters: &[RbacFilter]) -> String {
     filters.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
-/// Everything that decides, without places.
-fn contents(filters: &[RbacFilter]) -> String {
+/// The rules that decide, or all others, without places.
+fn contents(filters: &[RbacFilter], deciding: bool) -> String {
     let mut text = String::new();
     for filter in filters {
-        let _ = write!(text, "{:?} {}", filter.action, filter.custom);
-        for set in [&filter.enforced, &filter.shadow] {
-            let _ = write!(text, " [{}", set.is_some());
-            for rule in set.iter().flat_map(|set| &set.rules) {
-                rule_contents(&mut text, rule);
-            }
+        let decides = matches!(filter.action, RbacAction::Allow | RbacAction::Deny);
+        let sets = [(&filter.enforced, decides), (&filter.shadow, false)];
+        for (set, decides) in sets {
+            let Some(set) = set.as_ref().filter(|_| decides == deciding) else { continue };
+            let _ = write!(text, "{:?} {} [", filter.action, filter.custom);
+            set.rules.iter().for_each(|rule| rule_contents(&mut text, rule));
             text.push(']');
         }
     }

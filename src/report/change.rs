@@ -51,6 +51,11 @@ pub(super) fn request_text(witness: &Witness) -> String {
     text
 }
 
+/// How many further kinds of calls end in the same way.
+fn further(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" and {} like it", plural(count as u64, "kind")) }
+}
+
 fn names(all: &[String]) -> String {
     match all.len() {
         0 => String::new(),
@@ -150,6 +155,10 @@ pub fn change(report: &ChangeReport<'_>, style: Style) -> String {
     for change in &delta.servers {
         let _ = writeln!(text, "{}", style.paint(Ink::Strong, &format!("what {} lets in", names(&change.proxies))));
         facets(&mut text, &change.facets, style);
+        for call in &change.calls {
+            let _ = writeln!(text, "  {}{}", call.call, style.paint(Ink::Faint, &further(call.further)));
+            let _ = writeln!(text, "    {} → {}", call.before, call.after);
+        }
         text.push('\n');
     }
     for (what, proxies) in [("only after", &delta.added), ("only before", &delta.removed)] {
@@ -258,7 +267,12 @@ pub fn change_markdown(report: &ChangeReport<'_>) -> String {
     }
     for change in &delta.servers {
         let _ = write!(text, "\n**What {} lets in**\n\n", names(&change.proxies));
-        table(&mut text, &change.facets);
+        if !change.facets.is_empty() {
+            table(&mut text, &change.facets);
+        }
+        for call in &change.calls {
+            let _ = writeln!(text, "- {}{}: {} → **{}**", code(&call.call), further(call.further), call.before, call.after);
+        }
     }
     for undecided in &delta.undecided {
         let _ = writeln!(text, "\nNot decided for {}: {}", code(&undecided.host), undecided.why);
@@ -345,6 +359,9 @@ pub fn change_json(report: &ChangeReport<'_>) -> String {
         })).collect::<Json>(),
         "servers": delta.servers.iter().map(|change| json!({
             "proxies": change.proxies, "facets": facets(&change.facets),
+            "calls": change.calls.iter().map(|call| json!({
+                "call": call.call, "before": call.before, "after": call.after, "further": call.further,
+            })).collect::<Json>(),
         })).collect::<Json>(),
         "undecided": delta.undecided.iter().map(|undecided| json!({
             "host": undecided.host, "before": place(undecided.before), "after": place(undecided.after), "why": undecided.why,

@@ -221,6 +221,134 @@ fn the_mesh_configuration_counts_on_both_sides() {
     assert!(open.contains("PassthroughCluster") && !closed.contains("PassthroughCluster"), "{open}\n{closed}");
 }
 
+/// What a change of one file beside the application does, in words; 1 if anything.
+fn change_of(before: &str, after: &str) -> (i32, String) {
+    let directory = TempDir::new().expect("a temporary directory can be made");
+    write(directory.path(), &[("app.yaml", APP), ("before.yaml", before), ("after.yaml", after)]);
+    let assert = meshsim(directory.path(), &["diff", "-f", "app.yaml", "before.yaml", "after.yaml", "--detailed-exitcode"]);
+    let output = assert.get_output();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn who_may_no_longer_call_what_is_told_with_a_call() {
+    let policy = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n---\n"
+        )
+    };
+    let allow = policy(
+        "readers",
+        "rules: [{from: [{source: {namespaces: [shop]}}], to: [{operation: {methods: [GET], paths: [/api*]}}]}, {to: [{operation: {paths: [/health]}}]}]",
+    );
+    let narrower = allow.replace("/api*", "/api/v1*");
+    let strict =
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: own}\nspec: {mtls: {mode: STRICT}}\n";
+    let (code, text) = change_of(&allow, &[narrower, strict.to_owned()].concat());
+    assert_eq!(code, 1);
+    snapbox::assert_data_eq!(
+        text,
+        str![[r#"
+what app-v1.default, app-v2.default lets in
+    transport let in  Permissive → Strict
+  GET app.test/api to port 8080 by mutual TLS as spiffe://cluster.local/ns/shop/sa/a and 1 kind like it
+    let in → denied: no rule allows it
+  GET app.test/health to port 8080 in clear and 3 kinds like it
+    let in → refused: no filter chain takes the connection
+  GET app.test/ to port 8080 in clear and 12 kinds like it
+    denied: no rule allows it → refused: no filter chain takes the connection
+  bytes to port 8080 in clear
+    refused: no HTTP → refused: no filter chain takes the connection
+  GET app.test/ to port 8080 by TLS of the caller's own and 8 kinds like it
+    refused: no filter chain takes the connection → refused: no certificate that is trusted
+  GET app.test/ to port 9999 by TLS of the caller's own and 8 kinds like it
+    denied: no rule allows it → refused: no certificate that is trusted
+
+changed: 1 server side
+
+"#]]
+    );
+    // The same said otherwise: other names, another order, one rule as two policies.
+    let one = policy("a", "rules: [{to: [{operation: {paths: [/health]}}]}]");
+    let other =
+        policy("b", "rules: [{from: [{source: {namespaces: [shop]}}], to: [{operation: {paths: [/api*], methods: [GET]}}]}]");
+    let (code, text) = change_of(&allow, &[other, one].concat());
+    assert!(code == 0 && text.ends_with("\nnothing changes for any request or connection: proven for 2 proxies\n"), "{text}");
+}
+
+#[test]
+fn a_migration_to_gateway_api_is_proven_equal_or_refuted() {
+    let service = |rules: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: app}}\nspec:\n  hosts: [app]\n  http: [{rules}]\n---\n{SUBSETS}"
+        )
+    };
+    let versions: String = ["v1", "v2"]
+        .iter()
+        .map(|version| format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {version}}}\nspec: {{selector: {{version: {version}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}\n"))
+        .collect();
+    let route = |rules: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: app}}\nspec:\n  parentRefs: [{{group: '', kind: Service, name: app, port: 80}}]\n  rules: [{rules}]\n{versions}"
+        )
+    };
+    let virtual_service = |rules: &str| format!("{}{versions}", service(rules));
+    let to = |host: &str| format!("route: [{{destination: {{host: {host}, port: {{number: 80}}}}}}]");
+    let back = |name: &str| format!("backendRefs: [{{name: {name}, port: 80}}]");
+    let rest = |rule: &str| format!("{rule}, {{{}}}", to("v2"));
+    let others = |rule: &str| format!("{rule}, {{matches: [{{path: {{type: PathPrefix, value: /}}}}], {}}}", back("v2"));
+    let path = |kind: &str, value: &str| format!("matches: [{{path: {{type: {kind}, value: {value}}}}}]");
+    let both = "match: [{uri: {exact: /foo}}, {uri: {prefix: /foo/}}]";
+    for (what, before, after, is_equal) in [
+        ("segments", format!("{{{both}, {}}}", to("v1")), format!("{{{}, {}}}", path("PathPrefix", "/foo"), back("v1")), true),
+        ("a prefix is no segment", format!("{{match: [{{uri: {{prefix: /foo}}}}], {}}}", to("v1")), format!("{{{}, {}}}", path("PathPrefix", "/foo"), back("v1")), false),
+        ("exact", format!("{{match: [{{uri: {{exact: /foo}}}}], {}}}", to("v1")), format!("{{{}, {}}}", path("Exact", "/foo"), back("v1")), true),
+        ("header", format!("{{match: [{{headers: {{x-a: {{exact: b}}}}}}], {}}}", to("v1")), format!("{{matches: [{{path: {{type: PathPrefix, value: /}}, headers: [{{name: X-A, value: b}}]}}], {}}}", back("v1")), true),
+        ("another header", format!("{{match: [{{headers: {{x-a: {{exact: b}}}}}}], {}}}", to("v1")), format!("{{matches: [{{path: {{type: PathPrefix, value: /}}, headers: [{{name: X-A, value: B}}]}}], {}}}", back("v1")), false),
+        ("weights", "{match: [{uri: {exact: /foo}}], route: [{destination: {host: v1, port: {number: 80}}, weight: 25}, {destination: {host: v2, port: {number: 80}}, weight: 75}]}".to_owned(), format!("{{{}, backendRefs: [{{name: v1, port: 80, weight: 1}}, {{name: v2, port: 80, weight: 3}}]}}", path("Exact", "/foo")), true),
+        ("other weights", "{match: [{uri: {exact: /foo}}], route: [{destination: {host: v1, port: {number: 80}}, weight: 30}, {destination: {host: v2, port: {number: 80}}, weight: 70}]}".to_owned(), format!("{{{}, backendRefs: [{{name: v1, port: 80, weight: 1}}, {{name: v2, port: 80, weight: 3}}]}}", path("Exact", "/foo")), false),
+        ("timeout", format!("{{match: [{{uri: {{exact: /foo}}}}], timeout: 2s, {}}}", to("v1")), format!("{{{}, timeouts: {{request: 2s}}, {}}}", path("Exact", "/foo"), back("v1")), true),
+        ("no timeout", format!("{{match: [{{uri: {{exact: /foo}}}}], timeout: 2s, {}}}", to("v1")), format!("{{{}, {}}}", path("Exact", "/foo"), back("v1")), false),
+        ("redirect", "{match: [{uri: {exact: /foo}}], redirect: {authority: new.test, uri: /bar, scheme: https, redirectCode: 302}}".to_owned(), format!("{{{}, filters: [{{type: RequestRedirect, requestRedirect: {{scheme: https, hostname: new.test, path: {{type: ReplaceFullPath, replaceFullPath: /bar}}, statusCode: 302}}}}]}}", path("Exact", "/foo")), true),
+        ("another status", "{match: [{uri: {exact: /foo}}], redirect: {authority: new.test, scheme: https}}".to_owned(), format!("{{{}, filters: [{{type: RequestRedirect, requestRedirect: {{scheme: https, hostname: new.test}}}}]}}", path("Exact", "/foo")), false),
+        ("a rewritten path", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{uri: /bar}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplaceFullPath, replaceFullPath: /bar}}}}}}], {}}}", path("Exact", "/foo"), back("v1")), true),
+        ("a rewritten prefix", format!("{{{both}, rewrite: {{uri: /bar}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /bar}}}}}}], {}}}", path("PathPrefix", "/foo"), back("v1")), false),
+        ("a rewritten prefix, each with its slash", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{uri: /bar}}, {0}}}, {{match: [{{uri: {{prefix: /foo/}}}}], rewrite: {{uri: /bar/}}, {0}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /bar}}}}}}], {}}}", path("PathPrefix", "/foo"), back("v1")), true),
+        ("a rewritten authority", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{authority: new.test}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{hostname: new.test}}}}], {}}}", path("Exact", "/foo"), back("v1")), true),
+    ] {
+        let (code, text) = change_of(&virtual_service(&rest(&before)), &route(&others(&after)));
+        assert_eq!(code, i32::from(!is_equal), "{what}\n{text}");
+        assert!(!text.contains("not decided"), "{what}\n{text}");
+    }
+}
+
+#[test]
+fn an_order_is_found_for_more_objects_than_can_be_tried_in_every_order() {
+    let directory = TempDir::new().expect("a temporary directory can be made");
+    let hosts: Vec<String> = (0..12).map(|at| format!("app{at}.test")).collect();
+    let entry = |host: &String| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {0}}}\nspec: {{hosts: [{0}], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: DNS}}\n---\n",
+            host
+        )
+    };
+    let rules = |host: &String| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {host}}}\nspec: {{hosts: [{host}], http: [{{route: [{{destination: {{host: {host}, subset: v1}}}}]}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {host}}}\nspec: {{host: {host}, subsets: [{{name: v1}}]}}\n---\n"
+        )
+    };
+    let before: String = hosts.iter().map(entry).collect();
+    let after: String = [before.clone(), hosts.iter().map(rules).collect()].concat();
+    write(directory.path(), &[("app.yaml", APP), ("before.yaml", &before), ("after.yaml", &after)]);
+    let assert =
+        meshsim(directory.path(), &["diff", "-f", "app.yaml", "before.yaml", "after.yaml", "--apply-order", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&assert.code(0).get_output().stdout).expect("it is JSON");
+    let steps = json["order"].as_array().expect("an order was found");
+    assert_eq!(steps.len(), 24, "{json:#}");
+    assert!(steps.iter().all(|step| step["windows"].as_array().is_none_or(Vec::is_empty)), "{json:#}");
+    assert!(steps[..12].iter().all(|step| step.to_string().contains("DestinationRule")), "{json:#}");
+}
+
 #[test]
 fn invariants_are_proven_or_refuted_with_a_request() {
     let directory = two_versions();

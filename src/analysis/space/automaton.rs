@@ -47,6 +47,11 @@ impl Automaton {
         Some(Automaton { dfa, start })
     }
 
+    /// Whether it accepts a text.
+    pub(super) fn accepts(&self, text: &str) -> bool {
+        self.accepts_at(text.bytes().fold(self.start, |state, byte| self.dfa.next_state(state, byte)))
+    }
+
     fn accepts_at(&self, state: StateID) -> bool {
         self.dfa.is_match_state(self.dfa.next_eoi_state(state))
     }

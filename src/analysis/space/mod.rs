@@ -37,6 +37,7 @@ mod dimension;
 mod language;
 #[cfg(test)]
 mod laws;
+mod partition;
 mod reach;
 mod sets;
 mod way;
@@ -44,6 +45,7 @@ mod way;
 pub use cell::{Ask, Cell, Conjunction, DimensionId, LanguageId, Literal, Values};
 pub use conditions::Arrival;
 pub use dimension::Dimension;
+pub use partition::{Partition, partition};
 pub use reach::{Reach, Reaches, needs_token};
 pub use sets::{Found, Space};
 pub use way::{Way, Witness, ways, ways_to};
