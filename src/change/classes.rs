@@ -8,7 +8,7 @@ use super::results::{self, Likeness};
 use crate::analysis::space::{Arrival, Conjunction, Found, Space, Values, Way, Witness};
 use crate::mesh::RouteTableId;
 use crate::mesh::route::{Subject, VirtualHost};
-use crate::routing::Treatment;
+use crate::routing::{Facet, Treatment};
 
 /// Pairs of routes that are looked at in one pair of virtual hosts.
 const PAIRS_MAX: usize = 250_000;
@@ -70,7 +70,9 @@ impl<'m> Tables<'m> {
                 }
                 let mut outside = earlier(&one[..i], &other[..j]);
                 // Where routes differ only in how they say what becomes of the path.
-                let likeness = self.path_likeness(base, head);
+                let is_of_path = |facet: Facet| matches!(facet, Facet::Answer | Facet::Rewrite);
+                let only_path = before[i].differences(&after[j]).into_iter().all(|(facet, ..)| is_of_path(facet));
+                let likeness = if only_path { self.path_likeness(base, head) } else { None };
                 let same_on = match &likeness {
                     Some(Likeness::Same) => continue,
                     Some(Likeness::OnlyOn(path)) => Some(space.route(self.arrival, &results::exactly(path))),

@@ -47,6 +47,9 @@ pub(super) fn same_but_path(base: &Proxy, one: &Route, head: &Proxy, other: &Rou
 
 /// Compares what two routes make of the paths that both match.
 pub(super) fn compare(one: &Route, other: &Route) -> Likeness {
+    if rewrites(one) != rewrites(other) {
+        return Likeness::Different;
+    }
     let (Some(before), Some(after)) = (effect(one), effect(other)) else { return Likeness::Unknown };
     let exact = [one, other].into_iter().find_map(|route| match &route.matcher.path {
         PathMatch { test: PathTest::Exact(path), ignore_case: false, .. } => Some(path.as_str()),
@@ -78,6 +81,11 @@ pub(super) fn compare(one: &Route, other: &Route) -> Likeness {
         (Effect::Pattern(one, before), Effect::Pattern(other, after)) if one == other && before == after => Likeness::Same,
         _ => Likeness::Unknown,
     }
+}
+
+/// Whether the upstream is told of another path, be it the same (`x-envoy-original-path`).
+fn rewrites(route: &Route) -> bool {
+    matches!(&route.action, Action::Forward(forward) if forward.path_rewrite.is_some())
 }
 
 fn different_unless(same: bool) -> Likeness {

@@ -58,7 +58,8 @@ pub(crate) struct TestArgs {
     /// Write coverage for lcov
     #[arg(long, value_name = "FILE")]
     coverage_lcov: Option<PathBuf>,
-    /// Make small mistakes in the rules, one at a time, and name those that no test notices
+    /// Make small mistakes in the rules, one at a time, and name those that no test notices; end with 1 if there
+    /// are any
     #[arg(long)]
     mutate: bool,
     /// Write a test for each rule that a request can reach, and print them
@@ -151,6 +152,7 @@ pub(crate) fn run(args: &TestArgs, cx: &mut Context) -> Outcome {
     passed &= cover(args, &sources, &prepared, &judged, style, cx)?;
     if args.mutate {
         let fates = mutated(&prepared, &judged, &options);
+        passed &= fates.iter().all(|(_, fate)| *fate != MutantFate::Survived);
         let text = report::mutants(&sources, &fates, style);
         if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
     }
@@ -191,7 +193,7 @@ fn judged(prepared: &[Prepared], fail_fast: bool) -> (Vec<(Case, Verdict)>, usiz
         for cases in set.cases.chunks(STEP) {
             let verdicts: Vec<Verdict> = cases.par_iter().map(|case| judge(&set.mesh, &set.objects, case)).collect();
             for (case, verdict) in cases.iter().zip(verdicts) {
-                let failed = !verdict.passed();
+                let failed = !verdict.failures.is_empty();
                 all.push((case.clone(), verdict));
                 if failed && fail_fast {
                     let skipped = total - all.len();

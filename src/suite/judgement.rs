@@ -107,6 +107,19 @@ impl Judged<'_, '_> {
 
     /// Compares clusters and their shares; what is not named must have none.
     fn shares(&self, what: &str, wanted: &Shares, actual: &[(String, Probability)], verdict: &mut Verdict) {
+        if let ([(name, share)], [(cluster, _)]) = (wanted.all.as_slice(), actual)
+            && !share.span.is_somewhere()
+            && DestinationPattern::parse(&name.value).is_ok_and(|pattern| !pattern.is_meant(cluster, self.client))
+        {
+            // One name for another: that can be corrected where it stands.
+            let actual = destination_name(cluster);
+            verdict.fail(what, format!("`{}`", name.value), actual.clone(), name.span);
+            let correction = DestinationPattern::parse(&actual).is_ok().then_some(actual);
+            if let Some(failure) = verdict.failures.last_mut() {
+                failure.correction = correction;
+            }
+            return;
+        }
         let mut left: Vec<&(String, Probability)> = actual.iter().collect();
         for (name, share) in &wanted.all {
             let pattern = match DestinationPattern::parse(&name.value) {

@@ -8,6 +8,7 @@ use meshsim::draw::KeyStream;
 use meshsim::draw::Purpose;
 use meshsim::mesh::{CompileOptions, DescribedEndpoints, Mesh, ProxyId, ProxyKind, ProxySelection, ProxySpec, compile};
 use meshsim::resource::{Objects, decode};
+use meshsim::routing::server::{CallerTls, Content, ServerCall, serve};
 use meshsim::routing::{Conn, Dial, Request, Scheme, Treatment, listen, outcomes, select};
 use meshsim::source::Sources;
 use meshsim::suite::mutants;
@@ -107,6 +108,9 @@ fn rule(choices: &mut Choices) -> String {
         "timeout: 3s, ",
         "retries: {attempts: 3, perTryTimeout: 1s}, ",
         "rewrite: {uri: /new}, ",
+        "rewrite: {uri: /new/}, ",
+        "rewrite: {uri: /}, ",
+        "rewrite: {uriRegexRewrite: {match: '/.*', rewrite: /new}}, ",
         "fault: {abort: {httpStatus: 418, percentage: {value: 50}}}, ",
         "headers: {request: {set: {x-a: b}}}, ",
         "mirror: {host: app, subset: v2}, ",
@@ -117,6 +121,7 @@ fn rule(choices: &mut Choices) -> String {
         "route: [{destination: {host: app, subset: v0}}]",
         "route: [{destination: {host: app, subset: v1}, weight: 80}, {destination: {host: app, subset: v2}, weight: 20}]",
         "redirect: {uri: /elsewhere}",
+        "redirect: {uri: '%PREFIX()%/elsewhere'}",
     ]);
     let more = if action.starts_with("redirect") { "" } else { more };
     format!("{{{blocks}{more}{action}}}")
@@ -130,6 +135,7 @@ fn block(choices: &mut Choices) -> String {
             choices.of(&[
                 "{prefix: /}",
                 "{prefix: /a}",
+                "{prefix: /a/}",
                 "{exact: /a}",
                 "{exact: /a/b}",
                 "{regex: '/a(/.*)?'}",
@@ -235,6 +241,99 @@ fn a_change_that_sampling_finds_is_told_with_a_witness() {
     }
     assert!(found > 0 && equal > 0, "{found} found, {equal} equal of {meshes}");
     assert!(undecided * 20 <= meshes, "{undecided} of {meshes} are not decided");
+}
+
+/// Policies as those in the wild are: some for a method, some for a path, some for a caller.
+fn policies(choices: &mut Choices) -> String {
+    let count = 1 + choices.below(3);
+    (0..count).map(|at| policy(choices, at)).collect::<Vec<_>>().join("---\n")
+}
+
+fn policy(choices: &mut Choices, at: usize) -> String {
+    let rules: Vec<String> = (0..choices.below(3)).map(|_| policy_rule(choices)).collect();
+    let action = choices.of(&["ALLOW", "ALLOW", "DENY"]);
+    format!(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{at}}}\nspec: {{action: {action}, rules: [{}]}}\n",
+        rules.join(", ")
+    )
+}
+
+fn policy_rule(choices: &mut Choices) -> String {
+    let operation = choices.of(&[
+        "",
+        "to: [{operation: {methods: [GET]}}], ",
+        "to: [{operation: {methods: [GET, 'P*'], notPaths: [/a/b]}}], ",
+        "to: [{operation: {paths: [/a, '/a/*']}}], ",
+        "to: [{operation: {paths: ['*/b']}}, {operation: {paths: ['/a/{*}/b']}}], ",
+        "to: [{operation: {hosts: [app, '*.test']}}], ",
+        "to: [{operation: {ports: ['8080']}}], ",
+    ]);
+    let source = choices.of(&[
+        "",
+        "from: [{source: {namespaces: [shop]}}], ",
+        "from: [{source: {principals: ['cluster.local/ns/shop/sa/*']}}], ",
+        "from: [{source: {notPrincipals: ['*']}}], ",
+        "from: [{source: {ipBlocks: [10.0.0.0/8]}}], ",
+    ]);
+    let when = choices.of(&[
+        "",
+        "",
+        "when: [{key: 'request.headers[x-user]', values: [jo, 'j*']}]",
+        "when: [{key: 'request.headers[x-user]', notValues: [jo]}]",
+    ]);
+    format!("{{{operation}{source}{when}}}")
+}
+
+fn call(choices: &mut Choices) -> ServerCall {
+    let headers = ["jo", "jim", "ann"][..].iter().map(|user| vec![("x-user".to_owned(), (*user).to_owned())]);
+    let headers: Vec<Vec<(String, String)>> = headers.chain([Vec::new()]).collect();
+    let request = Request {
+        method: choices.of(&["GET", "POST", "PUT", "DELETE"]).to_owned(),
+        scheme: Scheme::Http,
+        authority: choices.of(&["app", "shop.test", "other", "APP"]).to_owned(),
+        path: choices.of(&["/", "/a", "/a/", "/a/b", "/a/c/b", "/x/b", "/ab"]).to_owned(),
+        headers: headers[choices.below(4)].clone(),
+    };
+    let identity = choices.of(&["spiffe://cluster.local/ns/shop/sa/a", "spiffe://cluster.local/ns/ops/sa/shop", ""]);
+    ServerCall {
+        port: [8080, 80, 9000][choices.below(3)],
+        address: "10.1.1.1".parse().expect("an address"),
+        peer: choices.of(&["10.9.9.9", "192.0.2.1"]).parse().expect("an address"),
+        tls: match identity {
+            "" => CallerTls::None,
+            identity => CallerTls::Mutual { identity: identity.to_owned(), trusted: true, server_name: String::new() },
+        },
+        content: if choices.below(5) == 0 { Content::Bytes } else { Content::Http(request) },
+    }
+}
+
+#[test]
+fn a_call_that_sampling_finds_to_end_differently_is_never_called_equal() {
+    let law = std::env::var("MESHSIM_DIFF_LAW").unwrap_or_else(|_| "40x150".to_owned());
+    let (meshes, calls) = law.split_once('x').expect("MESHSIM_DIFF_LAW is MESHESxREQUESTS");
+    let (meshes, calls): (u64, usize) = (meshes.parse().expect("a number"), calls.parse().expect("a number"));
+    let (mut found, mut equal) = (0, 0);
+    let mut stream = KeyStream::new(11, 0);
+    for number in 0..meshes {
+        let mut choices = Choices { draw: stream.draw(number), next: 0 };
+        let before = policies(&mut choices);
+        let after = if choices.below(3) == 0 { before.replace("name: p", "name: q") } else { policies(&mut choices) };
+        let (base, head) = (mesh(&objects(&before)), mesh(&objects(&after)));
+        let delta = compare(&base, &head);
+        let end = |mesh: &Mesh, call: &ServerCall| {
+            let proxy = mesh.proxy_named("client").expect("both meshes have it");
+            serve(&mesh.proxies[proxy.index()], call).end
+        };
+        let sampled = (0..calls).map(|_| call(&mut choices)).find(|call| end(&base, call) != end(&head, call));
+        if let Some(call) = sampled {
+            found += 1;
+            let told = delta.servers.iter().any(|change| !change.calls.is_empty());
+            assert!(told, "missed: {call:?}\n{before}\n{after}\n{:?}", delta.servers);
+        } else if delta.is_nothing() {
+            equal += 1;
+        }
+    }
+    assert!(found > 0 && equal > 0, "{found} found, {equal} equal of {meshes}");
 }
 
 #[test]

@@ -100,6 +100,9 @@ tests:
 - name: right
   request: {url: 'http://app/old'}
   expect: {status: 301}
+- name: one for another
+  request: {url: 'http://app/api', headers: {x-user: jo}}
+  expect: {destinations: app/v1}
 ";
     let folder = folder(&[("app.test.yaml", tests)]);
     meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml"]).code(1).stdout_eq(str![[r#"
@@ -110,8 +113,11 @@ FAIL  wrong  app.test.yaml:3:3
       route: expected x, got nothing  app.test.yaml:9:12
       timeout: expected none, got 3s  app.test.yaml:8:14
       taken by the rule at mesh.yaml:29:13
+FAIL  one for another  app.test.yaml:13:3
+      destinations: expected `app/v1`, got app.default.svc.cluster.local:80/v2  app.test.yaml:15:26
+      taken by the rule at mesh.yaml:29:13
 
-2 tests: 1 passed, 1 failed
+3 tests: 1 passed, 2 failed
 
 "#]]);
     meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml", "--fail-fast", "-o", "junit"]).code(1).stdout_eq(str![
@@ -129,7 +135,8 @@ FAIL  wrong  app.test.yaml:3:3
     ]);
     meshsim(folder.path(), &["test", "-f", "mesh.yaml", "app.test.yaml", "--update"]).code(1);
     let updated = fs::read_to_string(folder.path().join("app.test.yaml")).expect("the file is still there");
-    for line in ["    status: 200", "    timeout: 3s", "    destinations: {app/v1: 0%}"] {
+    let one = "  expect: {destinations: \"app.default.svc.cluster.local:80/v2\"}";
+    for line in ["    status: 200", "    timeout: 3s", "    destinations: {app/v1: 0%}", one] {
         assert!(updated.contains(line), "{line} in\n{updated}");
     }
 }
