@@ -4,7 +4,12 @@
 //! `codes!` below: a stable code, the name it is selected by, its severity and, where `istioctl
 //! analyze` or Kiali report the same thing, their code as a cross-reference.
 
+mod explanation;
+mod fix;
+
 use crate::source::Span;
+pub use explanation::{Example, Explanation};
+pub use fix::{Edit, Fix, Patch, joined, patched};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +83,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The object it is about.
     pub object: Option<ObjectRef>,
+    /// What settles it, if that can be said as a change of the text.
+    pub fix: Option<Fix>,
 }
 
 impl Diagnostic {
@@ -93,6 +100,7 @@ impl Diagnostic {
             effect: None,
             help: None,
             object: None,
+            fix: None,
         }
     }
 
@@ -136,6 +144,13 @@ impl Diagnostic {
     #[must_use]
     pub fn about(mut self, object: ObjectRef) -> Self {
         self.object = Some(object);
+        self
+    }
+
+    /// The same finding with a change that settles it.
+    #[must_use]
+    pub fn fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
         self
     }
 }

@@ -104,8 +104,8 @@ fn identity(finding: &Diagnostic) -> (Code, Option<ObjectRef>, Option<Span>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{all, analyzed};
-    use crate::diagnostic::Code;
+    use super::super::testing::{all, analyzed, with_comments};
+    use crate::diagnostic::{Code, Example, Severity};
 
     const SERVICE: &str = "
 ---
@@ -287,5 +287,22 @@ spec: {ports: [{name: http, port: 9080}]}
             let told: Vec<Code> = found.iter().map(|finding| finding.code).filter(|own| codes.contains(own)).collect();
             assert_eq!(told, code.into_iter().collect::<Vec<_>>(), "{first} then {second}");
         }
+    }
+
+    #[test]
+    fn examples_of_explanations_have_the_finding_before_and_lack_it_after() {
+        let mut wrong = Vec::new();
+        for code in Code::ALL {
+            let Some(example) = code.explanation().example else { continue };
+            let has = |yaml: &str| with_comments(&format!("{}---\n{yaml}", Example::SURROUNDINGS));
+            let (before, after) = (has(example.before), has(example.after));
+            if !before.contains(code) {
+                wrong.push(format!("{} before: {before:?}", code.id()));
+            }
+            if after.contains(code) || after.iter().any(|own| !before.contains(own) && own.severity() == Severity::Error) {
+                wrong.push(format!("{} after: {after:?}", code.id()));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 }

@@ -59,5 +59,5 @@ mod testing;
 mod tls_check;
 
 pub use analyzers::analyze;
-pub use reachability::{RuleReach, Sighting, rule_reaches};
+pub use reachability::{Fate, RuleReach, Sighting, rule_reaches};
 pub use tls_check::{TlsCheckRow, tls_check};

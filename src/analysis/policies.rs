@@ -3,7 +3,7 @@
 use super::conflicts::nobody;
 use super::gateways::is_kube_gateway;
 use super::input::{Input, Labels, finding, items, labels_at, name_span, shown, text};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::resource::Object;
 use crate::resource::networking::WorkloadSelectorMatch;
 use crate::source::{Span, Spanned};
@@ -104,7 +104,8 @@ pub(super) fn methods(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
                     format!("no request has the method `{}`", method.value),
                 )
                 .effect("methods are compared with their letter case, so this never holds")
-                .help(format!("write `{upper}`")),
+                .help(format!("write `{upper}`"))
+                .fix(Fix::spelling(method.span, &method.value, &upper, false)),
             );
         }
     }

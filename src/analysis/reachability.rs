@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::conflicts::is_in_mesh;
 use super::input::{Input, finding, selects, texts};
 use super::space::{Reach, Reaches, Space, Witness, needs_token, ways_to};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, ObjectRef};
 use crate::mesh::route::{Route, Subject, VirtualHost};
 use crate::mesh::{CompileOptions, Mesh, Proxy, ProxyKind, ProxySelection, ProxySpec, RouteTableId, compile};
 use crate::resource::networking::{HttpMatchRequest, VirtualService};
@@ -42,10 +42,10 @@ pub(super) fn check(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
 
 /// What becomes of the requests that a match is for.
 #[derive(Debug, Clone, PartialEq)]
-enum Fate {
+pub enum Fate {
     /// One gets there.
     Live(Box<Sighting>),
-    /// Nobody knows.
+    /// Nobody knows, because of this.
     Undecided(String),
     /// Matches at these places take them all.
     Shadowed(Vec<Span>),
@@ -310,27 +310,35 @@ pub struct RuleReach {
     /// Where the match, or the rule without matches, is written.
     pub span: Span,
     /// The object it is part of.
-    pub object: crate::diagnostic::ObjectRef,
-    /// A request that gets there, confirmed by the routing core.
-    pub sighting: Option<Sighting>,
+    pub object: ObjectRef,
+    /// What becomes of the requests; `None` if no proxy is given the rule.
+    pub fate: Option<Fate>,
 }
 
-/// All matches of VirtualServices and HTTPRoutes with a request for each that is alive.
+/// All matches of VirtualServices and HTTPRoutes: each with a request that gets there, confirmed by
+/// the routing core, or with what takes them all. `found` are the findings about the input: a rule
+/// that is not even given to proxies is said there.
 #[must_use]
-pub fn rule_reaches(objects: &Objects, mesh: &Mesh) -> Vec<RuleReach> {
-    let input = Input::new(objects, mesh, &[]);
+pub fn rule_reaches(objects: &Objects, mesh: &Mesh, found: &[Diagnostic]) -> Vec<RuleReach> {
+    let input = Input::new(objects, mesh, found);
     let blocks = blocks(&input);
-    let mut fates = fates(&input, &blocks);
+    let fates = fates(&input, &blocks);
+    let left_out: FxHashMap<Span, Fate> = found
+        .iter()
+        .filter(|finding| finding.code == Code::UnreachableRule)
+        .filter_map(|finding| {
+            let by = finding.secondary.iter().map(|label| label.span).collect();
+            Some((finding.primary.as_ref()?.span, Fate::Shadowed(by)))
+        })
+        .collect();
     let reach = |block: &Block<'_>| RuleReach {
         span: block.span,
         object: block.object.reference(),
-        sighting: match fates.remove(&block.span) {
-            Some(Fate::Live(sighting)) => Some(*sighting),
-            _ => None,
-        },
+        fate: fates.get(&block.span).or_else(|| left_out.get(&block.rule)).cloned(),
     };
     blocks.iter().map(reach).collect()
 }
+
 /// Rules of delegates that no request of their root's match can meet.
 fn outside_root(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
     for root in input.virtual_services() {

@@ -2,7 +2,7 @@
 //! regular expressions.
 
 use super::input::{Input, Of, finding};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Edit, Fix};
 use crate::resource::networking::{FaultAbort, FaultDelay, HttpMatchRequest, HttpRoute, Percent, StringMatch, VirtualService};
 use crate::source::{Span, Spanned};
 use crate::time::Duration;
@@ -114,10 +114,19 @@ pub(super) fn accidental_alternatives(input: &Input<'_>, found: &mut Vec<Diagnos
                 finding(Code::AccidentalOr, vs.object, block.span, message)
                     .also(other.span, "the other alternative")
                     .effect(format!("every request with this {asks} takes the rule, whatever its path"))
-                    .help("remove the dash before the second one if both are meant to hold"),
+                    .help("remove the dash before the second one if both are meant to hold")
+                    .fix(together(rule, block, other)),
             );
         }
     }
+}
+
+/// Both matches as one: the later of the two loses its dash, if they stand side by side.
+fn together(rule: &HttpRoute, block: &HttpMatchRequest, other: &HttpMatchRequest) -> Fix {
+    let at = |wanted: &HttpMatchRequest| rule.matches.iter().position(|own| std::ptr::eq(own, wanted)).unwrap_or_default();
+    let (first, last) = if at(block) < at(other) { (block, other) } else { (other, block) };
+    let edits = if at(last) == at(first) + 1 { vec![Edit::Dash { item: last.span }] } else { Vec::new() };
+    Fix::guess("make both matches one", edits)
 }
 
 /// What a block asks for besides path, headers and query.
@@ -150,12 +159,13 @@ pub(super) fn expressions(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
     for (vs, rule) in rules(input) {
         for block in &rule.matches {
             let regex = |value: &Option<StringMatch>| value.as_ref().and_then(|value| value.regex.clone());
-            if let Some(regex) = regex(&block.authority).filter(|regex| has_loose_dot(regex)) {
+            if let Some(regex) = regex(&block.authority).filter(|regex| loose_dots(regex).next().is_some()) {
                 let message = format!("a dot in `{}` stands for any character", regex.value);
                 found.push(
                     finding(Code::LooseDot, vs.object, regex.span, message)
                         .effect("hosts that nobody thought of match too")
-                        .help("write `\\.` for a dot"),
+                        .help("write `\\.` for a dot")
+                        .fix(Fix::spelling(regex.span, &regex.value, &with_dots_escaped(&regex.value), false)),
                 );
             }
             if let Some(regex) = regex(&block.uri).filter(|regex| is_plain(regex)) {
@@ -170,6 +180,7 @@ fn plain(vs: &Of<'_, VirtualService>, span: Span, text: &str) -> Diagnostic {
     finding(Code::PlainRegex, vs.object, span, message)
         .effect("regular expressions match whole paths, so paths below it do not match")
         .help("write `exact` or `prefix`")
+        .fix(Fix::safe("write `exact`", [Edit::Key { value: span, old: "regex".to_owned(), new: "exact".to_owned() }]))
 }
 
 /// Whether an expression is a text without any operator.
@@ -177,13 +188,20 @@ fn is_plain(pattern: &str) -> bool {
     !pattern.is_empty() && !pattern.contains(['\\', '.', '+', '*', '?', '(', ')', '|', '[', ']', '{', '}', '^', '$'])
 }
 
-/// Whether a dot between letters is not escaped, as in `www.example\.com`.
-fn has_loose_dot(pattern: &str) -> bool {
+/// Dots between letters that are not escaped, as in `www.example\.com`.
+fn loose_dots(pattern: &str) -> impl Iterator<Item = usize> {
     let bytes = pattern.as_bytes();
-    (1..bytes.len().saturating_sub(1)).any(|at| {
+    (1..bytes.len().saturating_sub(1)).filter(move |at| {
         let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        bytes[at] == b'.' && bytes[at - 1] != b'\\' && is_word(bytes[at - 1]) && is_word(bytes[at + 1])
+        bytes[*at] == b'.' && bytes[at - 1] != b'\\' && is_word(bytes[at - 1]) && is_word(bytes[at + 1])
     })
+}
+
+fn with_dots_escaped(pattern: &str) -> String {
+    let mut escaped = pattern.to_owned();
+    let dots: Vec<usize> = loose_dots(pattern).collect();
+    dots.iter().rev().for_each(|at| escaped.insert(*at, '\\'));
+    escaped
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@
 //! A comment beside YAML is about its own line, one on a line of its own about the next line, and one
 //! before a document about the whole document.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::selection::Selector;
-use crate::diagnostic::{Code, Diagnostic, ObjectRef};
+use crate::diagnostic::{Code, Diagnostic, Edit, Fix, ObjectRef};
 use crate::resource::Objects;
 use crate::source::{Sources, Span};
 use crate::yaml::Document;
@@ -148,6 +150,8 @@ pub fn suppress(suppressions: &[Suppression], findings: Vec<Diagnostic>) -> (Vec
     }
     let before = findings.len();
     let mut repeats = Vec::new();
+    // Words without which some finding would show.
+    let mut needed: BTreeSet<usize> = BTreeSet::new();
     let mut left = Vec::with_capacity(before);
     for finding in findings {
         let hits: Vec<usize> =
@@ -156,23 +160,36 @@ pub fn suppress(suppressions: &[Suppression], findings: Vec<Diagnostic>) -> (Vec
             [] => left.push(finding),
             [first, rest @ ..] => {
                 rules[*first].4 = true;
+                needed.insert(*first);
                 for other in rest {
                     rules[*other].4 = true;
                     let message = format!("`{}` suppresses what another comment suppresses already", rules[*other].1);
                     let repeat = Diagnostic::new(Code::RepeatedSuppression, message).at(rules[*other].0);
-                    repeats.push(repeat.also(rules[*first].0, "suppresses it too"));
+                    repeats.push((*other, repeat.also(rules[*first].0, "suppresses it too")));
                 }
             }
         }
     }
     let count = before - left.len();
-    for (span, word, ..) in rules.iter().filter(|rule| !rule.4) {
-        let message = format!("the comment suppresses `{word}`, which is not found here");
-        about_comments.push(Diagnostic::new(Code::UnusedSuppression, message).at(*span).help("remove it"));
+    let removal = |at: usize| {
+        let (span, word, _, own, _) = rules[at];
+        let is_idle = |word: &String| {
+            (0..rules.len()).any(|other| std::ptr::eq(rules[other].3, own) && rules[other].1 == word && !needed.contains(&other))
+        };
+        let edit = match own.words.iter().all(is_idle) {
+            true => Edit::Comment { span },
+            false => Edit::CommentWord { span, word: word.to_owned() },
+        };
+        (!needed.contains(&at)).then(|| Fix::safe("remove it", [edit]))
+    };
+    for at in (0..rules.len()).filter(|at| !rules[*at].4) {
+        let message = format!("the comment suppresses `{}`, which is not found here", rules[at].1);
+        let finding = Diagnostic::new(Code::UnusedSuppression, message).at(rules[at].0).help("remove it");
+        about_comments.push(Diagnostic { fix: removal(at), ..finding });
     }
     repeats.dedup();
     left.append(&mut about_comments);
-    left.append(&mut repeats);
+    left.extend(repeats.into_iter().map(|(at, finding)| Diagnostic { fix: removal(at), ..finding }));
     (left, count)
 }
 

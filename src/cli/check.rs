@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use meshsim::analysis::baseline::Baseline;
 use meshsim::analysis::config::{self, FailOn};
 use meshsim::analysis::selection::{Selection, Selector};
-use meshsim::analysis::{self, suppression};
+use meshsim::analysis::{self, RuleReach, suppression};
 use meshsim::diagnostic::{self, Diagnostic};
 use meshsim::mesh::{self, CompileOptions};
 use meshsim::report::{self, FindingsTally, gate};
 use meshsim::source::Sources;
-use meshsim::text::plural;
+use meshsim::text::{Style, plural};
 use meshsim::yaml::{Limits, parse};
 
 use super::context::Context;
 use super::exit::{Exit, Outcome, Stop};
+use super::fixes::FixArgs;
 use super::input::{Input, Loaded};
 use super::release::Release;
 use super::result_file;
@@ -36,6 +37,11 @@ pub(crate) struct CheckArgs {
     /// How to print findings: full, concise, json, json-lines, github, gitlab, junit, sarif or markdown; with =FILE into a file; may be repeated
     #[arg(short, long = "output", value_name = "FORMAT[=FILE]", value_parser = Output::parse, env = "MESHSIM_OUTPUT")]
     outputs: Vec<Output>,
+    /// Show for each rule a request that gets there, or the proof that none does; in formats full and json
+    #[arg(long)]
+    witnesses: bool,
+    #[command(flatten)]
+    fixes: FixArgs,
     #[command(flatten)]
     selection: SelectionArgs,
     /// Do not count findings of this baseline
@@ -116,6 +122,12 @@ enum Format {
     Markdown,
 }
 
+impl Format {
+    const fn has_witnesses(self) -> bool {
+        matches!(self, Format::Full | Format::Json)
+    }
+}
+
 impl Output {
     fn parse(text: &str) -> Result<Self, String> {
         let (format, file) = match text.split_once('=') {
@@ -135,6 +147,7 @@ struct Verdict<'a> {
     findings: Vec<Diagnostic>,
     selection: Selection,
     tally: FindingsTally,
+    rules: Option<Vec<RuleReach>>,
 }
 
 /// Runs `meshsim check`.
@@ -144,12 +157,22 @@ pub(crate) fn run(args: &CheckArgs, cx: &mut Context) -> Outcome {
             "only one format goes to standard output; name files for others: `-o sarif=FILE`".to_owned(),
         ]));
     }
+    if args.witnesses && !args.outputs.is_empty() && !args.outputs.iter().any(|output| output.format.has_witnesses()) {
+        return Err(Stop::Unusable(vec!["`--witnesses` needs format full or json".to_owned()]));
+    }
+    if args.fixes.is_incomplete() {
+        return Err(Stop::Unusable(vec!["`--unsafe-fixes` needs `--fix` or `--diff`".to_owned()]));
+    }
     let (selection, configured) = selection(&args.selection, cx)?;
     let baseline = args.baseline.clone().or(configured.filter(|_| args.write_baseline.is_none()));
     let baseline = baseline.map(|path| read_baseline(&path)).transpose()?;
     let loaded = args.input.load(&args.paths, cx)?;
+    let loaded = match fixed(loaded, args, &selection, cx)? {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
     cx.detail(&format!("{} objects in {} files", loaded.objects.items.len(), loaded.sources.iter().count()));
-    let (mut findings, suppressed) = find(&loaded, args);
+    let Found { mut findings, suppressed, rules } = find(&loaded, args);
     findings.retain(|finding| selection.shows(finding.code));
     report::order(&mut findings);
     if let Some(path) = &args.write_baseline {
@@ -167,18 +190,51 @@ pub(crate) fn run(args: &CheckArgs, cx: &mut Context) -> Outcome {
             cx.note(&format!("{} of the baseline can go: write it anew", plural(gone as u64, "finding")));
         }
     }
-    let verdict = Verdict { sources: &loaded.sources, findings, selection, tally };
+    let verdict = Verdict { sources: &loaded.sources, findings, selection, tally, rules };
     show(&verdict, &args.outputs, cx)?;
     let failed = verdict.findings.iter().any(|finding| verdict.selection.fails(finding));
     Ok(if failed { Exit::Findings } else { Exit::Good })
 }
 
-/// All findings that no comment suppresses, and how many comments do.
-fn find(loaded: &Loaded, args: &CheckArgs) -> (Vec<Diagnostic>, usize) {
+/// The input with fixes made, or the end of a preview.
+fn fixed(loaded: Loaded, args: &CheckArgs, selection: &Selection, cx: &mut Context) -> Result<Result<Loaded, Exit>, Stop> {
+    if args.fixes.is_off() {
+        return Ok(Ok(loaded));
+    }
+    let find = |loaded: &Loaded| {
+        let mut findings = find(loaded, args).findings;
+        findings.retain(|finding| selection.shows(finding.code));
+        findings
+    };
+    let fixed = args.fixes.run(&args.input, loaded, find, cx)?;
+    if args.fixes.is_preview() {
+        let patch = fixed.patch.unwrap_or_default();
+        cx.print(&patch)?;
+        return Ok(Err(if patch.is_empty() { Exit::Good } else { Exit::Findings }));
+    }
+    if fixed.count > 0 {
+        cx.note(&format!("{} fixed", plural(fixed.count as u64, "finding")));
+    }
+    Ok(Ok(fixed.loaded))
+}
+
+/// What a check finds.
+struct Found {
+    /// All findings that no comment suppresses.
+    findings: Vec<Diagnostic>,
+    /// How many comments do.
+    suppressed: usize,
+    /// What becomes of each rule, if that was asked for.
+    rules: Option<Vec<RuleReach>>,
+}
+
+fn find(loaded: &Loaded, args: &CheckArgs) -> Found {
     let options = CompileOptions { profile: args.release.profile.clone(), ..CompileOptions::default() };
     let (compiled, meaning) = mesh::compile(&loaded.objects, &options);
     let all = analysis::analyze(&loaded.objects, &compiled, [loaded.diagnostics.clone(), meaning].concat());
-    suppression::suppress(&loaded.suppressions, diagnostic::without_repeats(all))
+    let rules = args.witnesses.then(|| analysis::rule_reaches(&loaded.objects, &compiled, &all));
+    let (findings, suppressed) = suppression::suppress(&loaded.suppressions, diagnostic::without_repeats(all));
+    Found { findings, suppressed, rules }
 }
 
 /// What counts, by command line and configuration, and the baseline that the latter names.
@@ -256,9 +312,13 @@ impl Verdict<'_> {
     fn text(&self, format: Format, color: bool) -> String {
         let (sources, findings) = (self.sources, &self.findings);
         match format {
-            Format::Full => report::findings(sources, findings, color),
+            Format::Full => {
+                let rules =
+                    self.rules.as_ref().map(|rules| report::witnesses(sources, rules, Style { colour: color, width: 0 }) + "\n");
+                report::findings(sources, findings, color) + &rules.unwrap_or_default()
+            }
             Format::Concise => report::findings_concise(sources, findings, color),
-            Format::Json => report::findings_json(sources, findings, self.tally),
+            Format::Json => report::findings_json(sources, findings, self.tally, self.rules.as_deref()),
             Format::JsonLines => report::findings_json_lines(sources, findings),
             Format::Github => gate::findings_github(sources, findings),
             Format::Gitlab => gate::findings_gitlab(sources, findings),

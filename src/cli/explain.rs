@@ -11,9 +11,12 @@ use super::exit::{Exit, Outcome, Stop};
 /// Explain a finding, or list all kinds of findings
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// Code or name of the finding, or a code of istioctl or Kiali; all if absent
+    /// Code or name of the finding, or a code of istioctl or Kiali; a list of all if absent
     #[arg(value_name = "CODE")]
     code: Option<String>,
+    /// Explain all of them
+    #[arg(long, conflicts_with = "code")]
+    all: bool,
     /// How to print the list
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Text, conflicts_with = "code")]
     output: Format,
@@ -35,6 +38,9 @@ pub(crate) fn run(args: &ExplainArgs, cx: &mut Context) -> Outcome {
     let style = Style { colour: cx.color(), width: 100 };
     let text = match (&args.code, args.output) {
         (Some(word), _) => explained(word, style)?,
+        (None, Format::Text) if args.all => {
+            Code::ALL.iter().map(|code| gate::explain(*code, style)).collect::<Vec<_>>().join("\n")
+        }
         (None, Format::Text) => gate::rules(style),
         (None, Format::Markdown) => gate::rules_markdown(),
         (None, Format::Json) => gate::rules_json(),

@@ -68,6 +68,19 @@ pub(crate) struct Loaded {
     pub(crate) diagnostics: Vec<Diagnostic>,
     /// Comments that suppress findings.
     pub(crate) suppressions: Vec<Suppression>,
+    /// Where the texts came from; `None` if a scenario made them.
+    pub(crate) origin: Option<Provenance>,
+}
+
+/// Where texts came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Provenance {
+    /// Texts with objects.
+    files: Vec<FileId>,
+    /// Texts with the mesh configuration.
+    mesh_config: Vec<FileId>,
+    /// Real paths of texts that are files, which can be written again.
+    pub(crate) paths: FxHashMap<FileId, PathBuf>,
 }
 
 impl Files {
@@ -107,12 +120,27 @@ impl Files {
             reader.read(path, Depth::All);
         }
         let mesh_config = self.read_mesh_config(&mut reader);
-        let Texts { mut sources, files } = reader.finish(cx)?;
+        let paths = reader.paths();
+        let Texts { sources, files } = reader.finish(cx)?;
+        let files: Vec<FileId> = files.into_iter().filter(|file| !mesh_config.contains(file)).collect();
+        let loaded = self.decoded(sources, &files, &mesh_config);
+        if loaded.diagnostics.iter().filter(|finding| finding.code == Code::NoDocuments).count() == files.len() {
+            let names = loaded.sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
+            return Err(Stop::Unusable(names));
+        }
+        Ok(Loaded { origin: Some(Provenance { files, mesh_config, paths }), ..loaded })
+    }
+
+    /// The same with other texts in the same files.
+    pub(crate) fn again(&self, sources: Sources, origin: &Provenance) -> Loaded {
+        Loaded { origin: Some(origin.clone()), ..self.decoded(sources, &origin.files, &origin.mesh_config) }
+    }
+
+    fn decoded(&self, mut sources: Sources, files: &[FileId], mesh_config: &[FileId]) -> Loaded {
         let mut diagnostics = Vec::new();
         let mut decoder = Decoder::new(&self.namespace);
-        let files: Vec<FileId> = files.into_iter().filter(|file| !mesh_config.contains(file)).collect();
         let mut suppressions = Vec::new();
-        for file in &files {
+        for file in files {
             let mut comments = Vec::new();
             let each = |document: Document| {
                 comments.extend(suppression::comments(&document));
@@ -124,14 +152,10 @@ impl Files {
             diagnostics.extend(parse(&mut sources, *file, each));
             suppressions.extend(comments.into_iter().filter_map(|comment| comment.resolved(&sources)));
         }
-        if diagnostics.iter().filter(|finding| finding.code == Code::NoDocuments).count() == files.len() {
-            let names = sources.iter().map(|(_, source)| format!("{}: holds no document", source.name())).collect();
-            return Err(Stop::Unusable(names));
-        }
         let (mut objects, findings) = decoder.finish();
         diagnostics.extend(findings);
-        diagnostics.extend(put_mesh_config(&mesh_config, &mut sources, &mut objects));
-        Ok(Loaded { sources, objects, diagnostics, suppressions })
+        diagnostics.extend(put_mesh_config(mesh_config, &mut sources, &mut objects));
+        Loaded { sources, objects, diagnostics, suppressions, origin: None }
     }
 }
 
@@ -154,6 +178,11 @@ impl Input {
     /// The namespace of objects that name none.
     pub(crate) fn namespace(&self) -> &str {
         self.files.namespace()
+    }
+
+    /// The same files with other texts.
+    pub(crate) fn again(&self, sources: Sources, origin: &Provenance) -> Loaded {
+        self.files.again(sources, origin)
     }
 
     /// Reads everything named with `-f`, and `positional` paths, whose directories are read with
@@ -182,7 +211,7 @@ impl Input {
         let at = staging::instant(&scenario, &self.at).map_err(|why| Stop::Unusable(vec![format!("--at: {why}")]))?;
         let (objects, findings) = staging::objects_at(&StagingInput { scenario: &scenario, files: &files, extra: &extra }, at);
         diagnostics.extend(findings);
-        Ok(Loaded { sources, objects, diagnostics, suppressions: Vec::new() })
+        Ok(Loaded { sources, objects, diagnostics, suppressions: Vec::new(), origin: None })
     }
 }
 
@@ -323,6 +352,11 @@ impl Reader {
     /// The texts so far.
     pub(crate) fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The real paths of texts that are files: not of pipes and standard input.
+    pub(crate) fn paths(&self) -> FxHashMap<FileId, PathBuf> {
+        self.seen.iter().filter(|(path, _)| path.is_file()).map(|(path, file)| (*file, path.clone())).collect()
     }
 
     /// All texts, or all problems.

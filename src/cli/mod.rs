@@ -14,6 +14,7 @@ mod diff;
 mod exit;
 mod explain;
 mod export;
+mod fixes;
 mod git;
 mod input;
 mod prove;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit::Stop;
 
@@ -33,6 +33,35 @@ fn attempt(path: &Path, tell: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> 
     written.and_then(|()| fs::rename(&beside, path)).inspect_err(|_| {
         // What went wrong is told already; a leftover that cannot be removed either adds nothing.
         let _ = fs::remove_file(&beside);
+    })
+}
+
+/// Writes new texts into files that are there: all of them or, if one cannot be written, none.
+/// Permissions stay.
+pub(crate) fn rewrite(files: &[(&Path, &str)]) -> Result<(), Stop> {
+    let mut ready: Vec<(PathBuf, &Path)> = Vec::new();
+    let mut attempt = || {
+        for (path, text) in files {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+            ready.push((beside.clone(), path));
+            let failed = |error| (*path, error);
+            let permissions = fs::metadata(path).map_err(failed)?.permissions();
+            if permissions.readonly() {
+                return Err((*path, io::Error::from(io::ErrorKind::PermissionDenied)));
+            }
+            fs::write(&beside, text).map_err(failed)?;
+            fs::set_permissions(&beside, permissions).map_err(failed)?;
+        }
+        ready.iter().try_for_each(|(beside, path)| fs::rename(beside, path).map_err(|error| (*path, error)))
+    };
+    let outcome = attempt();
+    outcome.map_err(|(path, error)| {
+        for (beside, _) in &ready {
+            // What went wrong is told already; a leftover that cannot be removed either adds nothing.
+            let _ = fs::remove_file(beside);
+        }
+        Stop::Unusable(vec![format!("cannot write {}: {error}; nothing was changed", path.display())])
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Patch, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
 
 use crate::diagnostic::{Code, Diagnostic, Label, Severity};
@@ -27,7 +27,8 @@ pub fn findings(sources: &Sources, findings: &[Diagnostic], color: bool) -> Stri
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     for finding in findings {
-        text.push_str(&renderer.render(&[group(sources, finding)]));
+        let groups: Vec<Group<'_>> = std::iter::once(group(sources, finding)).chain(fix(sources, finding)).collect();
+        text.push_str(&renderer.render(&groups));
         text.push_str("\n\n");
     }
     text
@@ -101,6 +102,29 @@ fn group<'a>(sources: &'a Sources, finding: &'a Diagnostic) -> Group<'a> {
         }
     }
     group
+}
+
+/// What a fix would make of the text.
+fn fix<'a>(sources: &'a Sources, finding: &'a Diagnostic) -> Option<Group<'a>> {
+    const BYTES_SHOWN_MAX: usize = 600;
+    let fix = finding.fix.as_ref()?;
+    let patches = fix.patches(sources)?;
+    let file = patches.first()?.file;
+    let source = sources.get(file)?;
+    let text = source.text();
+    let line_of = |offset: usize| source.position(u32::try_from(offset).unwrap_or(u32::MAX)).line;
+    let first = source.line_range(line_of(patches.iter().map(|patch| patch.range.start).min()?));
+    let last = source.line_range(line_of(patches.iter().map(|patch| patch.range.end).max()?));
+    let shown = first.start..last.end;
+    if shown.len() > BYTES_SHOWN_MAX || patches.iter().any(|patch| patch.file != file) {
+        return None;
+    }
+    let title = if fix.safe { fix.message.clone() } else { format!("{} (a guess: `--unsafe-fixes`)", fix.message) };
+    let inside = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
+    let line = line_of(shown.start) as usize;
+    let patches = patches.into_iter().map(|patch| Patch::new(inside(patch.range.start)..inside(patch.range.end), patch.text));
+    let snippet = Snippet::source(&text[shown.clone()]).line_start(line).patches(patches);
+    Some(Group::with_title(Level::HELP.with_name("fix").secondary_title(title)).element(snippet))
 }
 
 struct Excerpt<'a> {

@@ -6,13 +6,13 @@
 mod findings;
 mod wire;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::record::{self, RunReport, SegmentKind, Verdict};
 use crate::source::{Sources, Span};
 use crate::time::Instant;
 pub use findings::{FINDINGS_SCHEMA, FindingsTally, findings_json, findings_json_lines, findings_schema};
-use wire::{Wire, wire};
+use wire::{Wire, document, wire};
 
 /// The name and version of the schema, found in the field `schema` of every result.
 pub const RUN_SCHEMA: &str = "meshsim.run/1";
@@ -310,15 +310,7 @@ pub fn run_json(report: &RunReport, sources: &Sources) -> String {
 /// The JSON Schema of [`run_json`]'s output.
 #[must_use]
 pub fn result_schema() -> Value {
-    let mut definitions = Map::new();
-    let root = Run::schema(&mut definitions);
-    definitions["Run"]["properties"]["schema"]["const"] = RUN_SCHEMA.into();
-    json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Result of `meshsim run`",
-        "allOf": [root],
-        "definitions": definitions,
-    })
+    document::<Run>("Result of `meshsim run`", "Run", RUN_SCHEMA)
 }
 
 fn run(report: &RunReport, sources: &Sources) -> Run {
@@ -510,6 +502,8 @@ fn segment(segment: &record::Segment) -> Segment {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::report::fixture;
 

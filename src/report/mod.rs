@@ -17,6 +17,7 @@ mod invariant;
 mod json;
 mod lane;
 mod names;
+mod patch;
 mod plan;
 mod proxy_config;
 mod replay;
@@ -25,6 +26,7 @@ mod suite;
 mod summary;
 pub mod telemetry;
 mod tls_check;
+mod witnesses;
 
 pub use change::{ChangeReport, change, change_json, change_markdown, change_verdict};
 pub use conformance::{conformance, conformance_json};
@@ -35,9 +37,11 @@ pub use invariant::{invariants, invariants_json};
 pub use json::{
     FINDINGS_SCHEMA, FindingsTally, RUN_SCHEMA, findings_json, findings_json_lines, findings_schema, result_schema, run_json,
 };
+pub use patch::patch;
 pub use proxy_config::{clusters, endpoints, listeners, routes};
 pub use replay::{replay, replay_json};
 pub use route::{RouteQuestion, ShownOutcomes, route, route_json};
 pub use suite::{MutantFate, SuiteReport, mutants, suite, suite_json, suite_junit};
 pub use summary::{Detail, Page, summary};
 pub use tls_check::tls_check;
+pub use witnesses::witnesses;

@@ -9,7 +9,7 @@ use super::mesh_config::MeshConfig;
 use super::meta::ObjectMeta;
 use super::object::Object;
 use super::schema;
-use crate::diagnostic::{Code, Diagnostic, ObjectRef};
+use crate::diagnostic::{Code, Diagnostic, Fix, ObjectRef};
 use crate::source::Span;
 use crate::yaml::{Cx, Decode, Document, Limits, Node, Value, parse_embedded};
 
@@ -128,6 +128,7 @@ impl Decoder {
                         "use {}",
                         served.iter().map(|v| format!("`apiVersion: {v}`")).collect::<Vec<_>>().join(" or ")
                     ));
+                let finding = with_version(finding, node, api_version, served.first().copied().unwrap_or_default());
                 self.about(finding, node, kind, "apiVersion");
             }
             Recognised::NoSuchKind { near } => {
@@ -220,6 +221,7 @@ impl Decoder {
             let finding = Diagnostic::new(Code::UnservedVersion, format!("{release} removed {} from `{api_version}`", row.kind))
                 .effect("newer clusters refuse the object; it is simulated as if it were served")
                 .help(format!("use `apiVersion: {}`", row.first_version()));
+            let finding = with_version(finding, node, api_version, row.first_version());
             self.about(finding, node, row.kind, "apiVersion");
         }
         let Some(object) = object(node, row, api_version, &self.default_namespace, &mut self.diagnostics) else { return };
@@ -380,6 +382,14 @@ fn operator_mesh_config(operator: &Node, kind: &str, diagnostics: &mut Vec<Diagn
     let config = operator.get("spec").filter(|_| kind == "IstioOperator")?.get("meshConfig")?;
     let mut cx = Cx::new(diagnostics);
     cx.field("spec", |cx| cx.field("meshConfig", |cx| MeshConfig::decode(config, cx))).map(|decoded| (decoded, config.span))
+}
+
+/// The finding with the version to write instead. Versions of Istio's own kinds differ in nothing but
+/// their name, and so do the last two of the Gateway API; others may ask for other fields.
+fn with_version(finding: Diagnostic, node: &Node, old: &str, new: &str) -> Diagnostic {
+    let Some(version) = node.get("apiVersion") else { return finding };
+    let alike = kinds::group(new).ends_with(".istio.io") || old == "gateway.networking.k8s.io/v1beta1";
+    finding.fix(Fix { safe: alike, ..Fix::spelling(version.span, old, new, true) })
 }
 
 #[cfg(test)]

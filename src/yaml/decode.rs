@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde_json::{Map as Json, Value as JsonValue, json};
 
 use super::node::{Node, Value};
-use crate::diagnostic::{Code, Diagnostic, ObjectRef};
+use crate::diagnostic::{Code, Diagnostic, Edit, Fix, ObjectRef};
 use crate::source::{Span, Spanned};
 use crate::time::Duration;
 
@@ -96,13 +96,20 @@ impl<'a> Cx<'a> {
         if wanted == "a string" && matches!(node.value, Value::Bool(..) | Value::Int(..) | Value::Float(..)) {
             diagnostic = diagnostic.help("quote the value");
         }
-        self.report(diagnostic);
+        self.report(with_type_fix(diagnostic, node, wanted));
     }
 
     /// Reports a value that has the right type and a wrong content.
     pub fn invalid(&mut self, span: Span, why: impl std::fmt::Display) {
         let path = self.path();
         self.report(Diagnostic::new(Code::InvalidValue, format!("`{path}`: {why}")).at(span));
+    }
+
+    /// Reports a word that is none of those that exist.
+    pub fn misspelt(&mut self, node: &Node, why: impl std::fmt::Display, words: &[&str]) {
+        let path = self.path();
+        let finding = Diagnostic::new(Code::InvalidValue, format!("`{path}`: {why}")).at(node.span);
+        self.report(with_word_fix(finding, node, words));
     }
 
     /// Reports a required field that is absent from the mapping at `span`.
@@ -119,7 +126,7 @@ impl<'a> Cx<'a> {
         let path = self.field(&key.value, |cx| cx.path());
         let mut diagnostic = Diagnostic::new(Code::UnknownField, format!("unknown field `{path}`")).at(key.span);
         if let Some(near) = nearest(&key.value, known.iter().copied()) {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            diagnostic = diagnostic.help(format!("did you mean `{near}`?")).fix(Fix::spelling(key.span, &key.value, near, false));
         }
         self.report(diagnostic);
     }
@@ -129,6 +136,40 @@ impl<'a> Cx<'a> {
         let path = self.field(&key.value, |cx| cx.path());
         self.report(Diagnostic::new(Code::NotModelled, format!("`{path}` is not modelled")).at(key.span));
     }
+}
+
+/// The finding with the quotes that a scalar lacks, or has too many, where a string, a boolean or a
+/// number is wanted.
+pub(crate) fn with_type_fix(finding: Diagnostic, node: &Node, wanted: &str) -> Diagnostic {
+    let span = node.span;
+    match (&node.value, wanted) {
+        (Value::Bool(_, old) | Value::Int(_, old) | Value::Float(_, old), "a string") => {
+            finding.fix(Fix::safe("quote the value", [Edit::Quote { span, old: old.clone() }]))
+        }
+        (Value::Str(old), "a boolean") if matches!(old.as_str(), "true" | "false") => {
+            finding.fix(Fix::safe("remove the quotes", [Edit::Unquote { span, old: old.clone() }]))
+        }
+        (Value::Str(old), "a whole number" | "a number") if is_plain_number(old) => {
+            finding.fix(Fix::safe("remove the quotes", [Edit::Unquote { span, old: old.clone() }]))
+        }
+        _ => finding,
+    }
+}
+
+/// The finding with the word that was meant, if one is near enough.
+pub(crate) fn with_word_fix(finding: Diagnostic, node: &Node, words: &[&str]) -> Diagnostic {
+    let written = node.as_str().unwrap_or_default();
+    match nearest(written, words.iter().copied()) {
+        Some(near) => finding.fix(Fix::spelling(node.span, written, near, true)),
+        None => finding,
+    }
+}
+
+/// Whether a text without quotes is a number in every dialect of YAML; one with leading zeros is octal
+/// in some.
+fn is_plain_number(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    !text.is_empty() && text.len() < 16 && digits && (text == "0" || !text.starts_with('0'))
 }
 
 /// The candidate nearest to `word`, if any is near enough to be a slip of the pen.
@@ -536,7 +577,7 @@ macro_rules! choice {
                         const WORDS: &[&str] = &[$($word),*];
                         let hint = $crate::yaml::nearest(other, WORDS.iter().copied())
                             .map_or_else(|| format!("use one of {}", WORDS.join(", ")), |near| format!("did you mean `{near}`?"));
-                        cx.invalid(node.span, format_args!("`{other}` is not a known value; {hint}"));
+                        cx.misspelt(node, format_args!("`{other}` is not a known value; {hint}"), WORDS);
                         None
                     }
                     None => {

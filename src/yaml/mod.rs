@@ -11,6 +11,7 @@ mod scalar;
 mod tree;
 
 pub use decode::{Cx, Decode, Map, description, nearest};
+pub(crate) use decode::{with_type_fix, with_word_fix};
 pub use embedded::{Literal, parse_embedded};
 pub use node::{Node, Value};
 pub use parse::{Comment, Document, Limits, parse, parse_each};

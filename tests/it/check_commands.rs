@@ -180,3 +180,96 @@ fn packages_get_completions_and_manual_pages() {
     let page = fs::read_to_string(directory.path().join("man1/meshsim-check.1")).expect("there is a page for each subcommand");
     assert!(page.contains("baseline") && directory.path().join("man1/meshsim.1").exists());
 }
+
+/// A rule with a fix that is safe, one that is a guess, and a comment that suppresses nothing.
+const FIXABLE: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: page, labels: {version: 1.10}} # ten, not one
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: page}
+spec:
+  hosts: [page]
+  http: # meshsim:ignore MSH0302
+  - tiemout: 3s
+    route: [{destination: {host: page}}]
+";
+
+#[test]
+fn a_preview_changes_nothing_and_is_a_patch() {
+    let directory = directory(&[("mesh.yaml", FIXABLE)]);
+    meshsim(directory.path(), &["check", "mesh.yaml", "--diff"]).code(1).stdout_eq(str![[r#"
+--- mesh.yaml
++++ mesh.yaml
+@@ -1,6 +1,6 @@
+ apiVersion: v1
+ kind: Service
+-metadata: {name: page, labels: {version: 1.10}} # ten, not one
++metadata: {name: page, labels: {version: "1.10"}} # ten, not one
+ spec: {ports: [{name: http, port: 80}]}
+ ---
+ apiVersion: networking.istio.io/v1
+@@ -8,6 +8,6 @@
+ metadata: {name: page}
+ spec:
+   hosts: [page]
+-  http: # meshsim:ignore MSH0302
++  http:
+   - tiemout: 3s
+     route: [{destination: {host: page}}]
+
+"#]]);
+    assert_eq!(fs::read_to_string(directory.path().join("mesh.yaml")).expect("it is there"), FIXABLE);
+}
+
+#[test]
+fn fixes_keep_everything_else_and_guesses_wait_to_be_asked_for() {
+    let safe = FIXABLE.replace("1.10", "\"1.10\"").replace("http: # meshsim:ignore MSH0302", "http:");
+    let guessed = safe.replace("tiemout", "timeout");
+    for (args, expected, left) in
+        [(&["--fix"][..], &safe, "1 warning in 1 file"), (&["--fix", "--unsafe-fixes"], &guessed, "no findings in 1 file")]
+    {
+        let directory = directory(&[("mesh.yaml", FIXABLE)]);
+        let args = [&["check", "mesh.yaml", "-o", "concise"], args].concat();
+        let output = meshsim(directory.path(), &args).code(0);
+        let text = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+        assert_eq!(text.lines().last(), Some(left), "{args:?}");
+        assert_eq!(&fs::read_to_string(directory.path().join("mesh.yaml")).expect("it is there"), expected, "{args:?}");
+        meshsim(directory.path(), &[&args[..], &["-q"]].concat()).code(0).stderr_eq("");
+    }
+    let directory = directory(&[("mesh.yaml", &guessed)]);
+    meshsim(directory.path(), &["check", "mesh.yaml", "--diff"]).code(0).stdout_eq("");
+    meshsim(directory.path(), &["check", "mesh.yaml", "--unsafe-fixes"]).code(2);
+}
+
+#[test]
+fn what_is_no_file_of_its_own_is_not_written() {
+    let helm = format!("---\n# Source: chart/templates/page.yaml\n{}", FIXABLE.split("---\n").next().expect("a document"));
+    let directory = directory(&[("mesh.yaml", &helm)]);
+    let output = meshsim(directory.path(), &["check", "mesh.yaml", "--fix"]).code(1);
+    let notes = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(notes.contains("mesh.yaml is no file of its own"), "{notes}");
+    assert_eq!(fs::read_to_string(directory.path().join("mesh.yaml")).expect("it is there"), helm);
+}
+
+#[test]
+fn every_rule_has_a_witness_or_a_proof() {
+    let text = MESH.replace(
+        "  - route: [{destination: {host: nowhere}}]",
+        "  - match: [{uri: {exact: /a/b}}]\n    route: [{destination: {host: page}}]",
+    );
+    let directory = directory(&[("mesh.yaml", &text)]);
+    let output = meshsim(directory.path(), &["check", "mesh.yaml", "--witnesses"]).code(1);
+    let shown = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
+    assert!(shown.contains("  mesh.yaml:12:13  live  GET http://page.default.svc.cluster.local/a from "), "{shown}");
+    assert!(shown.contains("  mesh.yaml:14:13  dead  every request is taken by mesh.yaml:12:13\n"), "{shown}");
+    assert!(shown.contains("\n1 live, 1 dead, 0 undecided, 0 unused\n"), "{shown}");
+    let output = meshsim(directory.path(), &["check", "mesh.yaml", "--witnesses", "-o", "json"]).code(1);
+    let json: serde_json::Value = serde_json::from_slice(&output.get_output().stdout).expect("this is JSON");
+    assert_eq!(json["rules"][0]["witness"]["path"], "/a");
+    assert_eq!(json["rules"][1]["shadowedBy"][0]["line"], 12);
+    meshsim(directory.path(), &["check", "mesh.yaml", "--witnesses", "-o", "junit"]).code(2);
+}

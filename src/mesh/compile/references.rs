@@ -6,7 +6,7 @@ use super::destination_rule;
 use super::model::Model;
 use super::routes;
 use super::virtual_service::{HttpRule, MESH_GATEWAY, Semantics, VirtualService};
-use crate::diagnostic::{Code, Diagnostic, ObjectRef};
+use crate::diagnostic::{Code, Diagnostic, Fix, ObjectRef};
 use crate::mesh::registry::Service;
 use crate::mesh::{ObjectId, Origin, ProxyKind, ProxySpec, host};
 use crate::resource::networking::{Destination, HttpMatchRequest};
@@ -71,10 +71,10 @@ fn check_destination(
     let Some(service) = service(model, &name.value, &vs.namespace) else {
         let message = format!("host `{}` is no service of the input", name.value);
         let known = model.registry.services.iter().map(|service| service.host.as_str());
-        let near = crate::yaml::nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
+        let near = crate::yaml::nearest(&name.value, known);
         let found = finding(Code::UndefinedHost, message, name.span);
         diagnostics.push(match near {
-            Some(near) => found.help(near),
+            Some(near) => found.help(format!("did you mean `{near}`?")).fix(Fix::spelling(name.span, &name.value, near, false)),
             None => found,
         });
         return;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Code, Severity};
+use crate::diagnostic::{Code, Example, Explanation, Severity};
 use crate::text::{Cell, Column, Ink, Style, Table, wrapped};
 
 /// Width of running text.
@@ -14,10 +14,22 @@ pub fn explain(code: Code, style: Style) -> String {
     let ink = ink(code.severity());
     let title = style.paint(ink, &format!("{}[{}]", code.severity().word(), code.id()));
     let mut text = format!("{title} {}\n\n", code.name());
-    for line in wrapped(code.summary(), COLUMNS) {
-        text.push_str(&format!("{line}\n"));
+    let explanation = code.explanation();
+    for paragraph in [code.summary(), explanation.why, &format!("Fix: {}", explanation.fix)] {
+        for line in wrapped(paragraph, COLUMNS) {
+            text.push_str(&format!("{line}\n"));
+        }
+        text.push('\n');
     }
-    text.push('\n');
+    if let Some(example) = explanation.example {
+        for (ink, word, yaml) in [(Ink::Bad, "Before:", example.before), (Ink::Good, "After:", example.after)] {
+            text.push_str(&format!("{}\n\n", style.paint(ink, word)));
+            for line in yaml.lines() {
+                text.push_str(&format!("    {line}\n"));
+            }
+            text.push('\n');
+        }
+    }
     let others = [("istioctl analyze", code.ist()), ("Kiali", code.kia())];
     for (tool, codes) in others.into_iter().filter(|(_, codes)| !codes.is_empty()) {
         text.push_str(&format!("In {tool}: {}\n", codes.join(", ")));
@@ -55,7 +67,7 @@ pub fn rules(style: Style) -> String {
     table.render(style, 0)
 }
 
-/// All kinds as a page in Markdown.
+/// All kinds as a page in Markdown: a table, and a part for each.
 #[must_use]
 pub fn rules_markdown() -> String {
     let mut text = String::from(
@@ -65,6 +77,15 @@ pub fn rules_markdown() -> String {
         let others: Vec<&str> = code.ist().iter().chain(code.kia()).copied().collect();
         let (id, name, severity) = (code.id(), code.name(), code.severity().word());
         text.push_str(&format!("| {id} | {name} | {severity} | {} | {} |\n", code.summary(), others.join(", ")));
+    }
+    text.push_str(&format!("\nExamples stand beside these objects:\n\n```yaml\n{}```\n", Example::SURROUNDINGS));
+    for code in Code::ALL {
+        let Explanation { why, fix, example } = code.explanation();
+        let (id, name, severity, summary) = (code.id(), code.name(), code.severity().word(), code.summary());
+        text.push_str(&format!("\n## {id} {name}\n\n*{severity}.* {summary}\n\n{why}\n\n**Fix:** {fix}\n"));
+        for (word, yaml) in example.iter().flat_map(|example| [("Before", example.before), ("After", example.after)]) {
+            text.push_str(&format!("\n{word}:\n\n```yaml\n{yaml}```\n"));
+        }
     }
     text
 }
@@ -78,6 +99,9 @@ pub fn rules_json() -> String {
             "name": code.name(),
             "severity": code.severity().word(),
             "summary": code.summary(),
+            "why": code.explanation().why,
+            "fix": code.explanation().fix,
+            "example": code.explanation().example.map(|own| json!({"before": own.before, "after": own.after})),
             "ist": code.ist(),
             "kia": code.kia(),
         })

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::place::{self, Place};
-use crate::diagnostic::{Code, Diagnostic, Label, Severity};
+use crate::diagnostic::{Code, Diagnostic, Fix, Label, Patch, Severity};
 use crate::source::{Position, Sources};
 
 /// The log of one run. Rules are those of which there are findings.
@@ -44,6 +44,8 @@ fn rule(code: Code) -> Value {
         "id": code.id(),
         "name": code.name(),
         "shortDescription": {"text": code.summary()},
+        "fullDescription": {"text": code.explanation().why},
+        "help": {"text": code.explanation().fix},
         "defaultConfiguration": {"level": level(code.severity())},
         "properties": {"tags": others},
     })
@@ -76,19 +78,38 @@ fn result(sources: &Sources, finding: &Diagnostic, codes: &[Code], fingerprint: 
     if !related.is_empty() {
         result["relatedLocations"] = related.into();
     }
+    if let Some(fix) = finding.fix.as_ref().and_then(|fix| fixed(sources, fix)) {
+        result["fixes"] = json!([fix]);
+    }
     result
+}
+
+fn fixed(sources: &Sources, fix: &Fix) -> Option<Value> {
+    let patches = fix.patches(sources)?;
+    let file = patches.first()?.file;
+    let source = sources.get(file)?;
+    let replacement = |patch: &Patch| {
+        let at = |byte: usize| source.position(u32::try_from(byte).unwrap_or(u32::MAX));
+        let (start, end) = (at(patch.range.start), at(patch.range.end));
+        json!({"deletedRegion": region(start, end), "insertedContent": {"text": patch.text}})
+    };
+    // Every fix changes one file.
+    let replacements: Vec<Value> = patches.iter().filter(|patch| patch.file == file).map(replacement).collect();
+    Some(json!({
+        "description": {"text": fix.message},
+        "artifactChanges": [{"artifactLocation": {"uri": uri(source.name())}, "replacements": replacements}],
+    }))
 }
 
 fn physical(place: Place<'_>) -> Value {
     json!({
         "artifactLocation": {"uri": uri(place.file)},
-        "region": {
-            "startLine": place.start.line,
-            "startColumn": place.start.column,
-            "endLine": place.end.line,
-            "endColumn": place.end.column,
-        },
+        "region": region(place.start, place.end),
     })
+}
+
+fn region(start: Position, end: Position) -> Value {
+    json!({"startLine": start.line, "startColumn": start.column, "endLine": end.line, "endColumn": end.column})
 }
 
 /// A path as a relative reference (RFC 3986).

@@ -1,10 +1,13 @@
 //! Findings for programs: one JSON object, or one line for each finding.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::wire::{Wire, wire};
-use crate::diagnostic::{Diagnostic, Label, Severity};
-use crate::source::Sources;
+use super::wire::{Wire, document, wire};
+use crate::analysis::{Fate, RuleReach, Sighting};
+use crate::diagnostic::{Diagnostic, ObjectRef, Severity};
+use crate::report::change::request_text;
+use crate::routing::Opening;
+use crate::source::{Sources, Span};
 
 /// The name and version of the schema, found in the field `schema` of every result.
 pub const FINDINGS_SCHEMA: &str = "meshsim.findings/1";
@@ -18,6 +21,52 @@ wire! {
         findings as "findings": Vec<Finding>,
         /// How many there are.
         summary as "summary": Summary,
+        /// What becomes of each match of each rule; null unless `--witnesses` asked for it.
+        rules as "rules": Option<Vec<Rule>>,
+    }
+
+    /// A match of a rule, or a rule without matches.
+    struct Rule {
+        /// Where.
+        place as "place": Option<Place>,
+        /// The object it is part of.
+        object as "object": Object,
+        /// `live`, `dead`, `undecided`, or `unused` if no proxy of the input is given the rule.
+        fate as "fate": String,
+        /// A request that gets there, confirmed by the routing core; null unless live.
+        witness as "witness": Option<Witness>,
+        /// What takes every request; empty unless dead. A dead rule without is one whose conditions exclude each other, or the hosts of the rule.
+        shadowed_by as "shadowedBy": Vec<Place>,
+        /// Why it is not decided.
+        because as "because": Option<String>,
+    }
+
+    /// A request to one proxy.
+    struct Witness {
+        /// The proxy that sends it, by name.
+        proxy as "proxy": String,
+        /// The port that is dialled.
+        port as "port": u64,
+        /// Whether it is sent inside TLS.
+        tls as "tls": bool,
+        /// Method.
+        method as "method": String,
+        /// Authority, or header `Host`.
+        authority as "authority": String,
+        /// Path and query.
+        path as "path": String,
+        /// Headers in order; a name may occur several times.
+        headers as "headers": Vec<Header>,
+        /// The request as one would type it.
+        text as "text": String,
+    }
+
+    /// A header.
+    struct Header {
+        /// Name in lower case.
+        name as "name": String,
+        /// Value.
+        value as "value": String,
     }
 
     /// One finding.
@@ -46,6 +95,26 @@ wire! {
         kia as "kia": Vec<String>,
         /// Other places that matter.
         related as "related": Vec<Related>,
+        /// A change of the text that settles it.
+        fix as "fix": Option<FixOf>,
+    }
+
+    /// A change of the text.
+    struct FixOf {
+        /// What it does.
+        message as "message": String,
+        /// Whether `--fix` makes it; the others are guesses that `--unsafe-fixes` makes.
+        safe as "safe": bool,
+        /// What is replaced: all of it or nothing.
+        edits as "edits": Vec<Replacement>,
+    }
+
+    /// A part of a text and what stands there afterwards.
+    struct Replacement {
+        /// Where.
+        place as "place": Option<Place>,
+        /// The new text.
+        text as "text": String,
     }
 
     /// A range in a file; lines and columns count from 1, columns in characters.
@@ -106,12 +175,12 @@ pub struct FindingsTally {
     pub known: usize,
 }
 
-/// The findings as one object.
+/// The findings as one object, with what becomes of each rule if that was asked for.
 ///
 /// # Panics
 /// Never: what is written has a form in JSON.
 #[must_use]
-pub fn findings_json(sources: &Sources, findings: &[Diagnostic], tally: FindingsTally) -> String {
+pub fn findings_json(sources: &Sources, findings: &[Diagnostic], tally: FindingsTally, rules: Option<&[RuleReach]>) -> String {
     let count = |severity: Severity| findings.iter().filter(|finding| finding.severity == severity).count() as u64;
     let all = Findings {
         schema: FINDINGS_SCHEMA.to_owned(),
@@ -124,6 +193,7 @@ pub fn findings_json(sources: &Sources, findings: &[Diagnostic], tally: Findings
             suppressed: tally.suppressed as u64,
             known: tally.known as u64,
         },
+        rules: rules.map(|rules| rules.iter().map(|own| rule(sources, own)).collect()),
     };
     serde_json::to_string_pretty(&all).expect("texts and numbers have a form in JSON") + "\n"
 }
@@ -141,15 +211,7 @@ pub fn findings_json_lines(sources: &Sources, findings: &[Diagnostic]) -> String
 /// The JSON Schema of [`findings_json`]'s output.
 #[must_use]
 pub fn findings_schema() -> Value {
-    let mut definitions = Map::new();
-    let root = Findings::schema(&mut definitions);
-    definitions["Findings"]["properties"]["schema"]["const"] = FINDINGS_SCHEMA.into();
-    json!({
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "Result of `meshsim check`",
-        "allOf": [root],
-        "definitions": definitions,
-    })
+    document::<Findings>("Result of `meshsim check`", "Findings", FINDINGS_SCHEMA)
 }
 
 fn finding(sources: &Sources, finding: &Diagnostic) -> Finding {
@@ -160,12 +222,8 @@ fn finding(sources: &Sources, finding: &Diagnostic) -> Finding {
         name: finding.code.name().to_owned(),
         severity: finding.severity.word().to_owned(),
         message: finding.message.clone(),
-        place: primary.and_then(|label| place(sources, label)),
-        object: finding.object.as_ref().map(|object| Object {
-            kind: object.kind.clone(),
-            namespace: object.namespace.clone(),
-            name: object.name.clone(),
-        }),
+        place: primary.and_then(|label| place(sources, label.span)),
+        object: finding.object.as_ref().map(object),
         effect: finding.effect.clone(),
         help: finding.help.clone(),
         origin: primary.and_then(|label| sources.origin(label.span)).map(str::to_owned),
@@ -174,14 +232,52 @@ fn finding(sources: &Sources, finding: &Diagnostic) -> Finding {
         related: finding
             .secondary
             .iter()
-            .map(|label| Related { place: place(sources, label), text: label.text.clone() })
+            .map(|label| Related { place: place(sources, label.span), text: label.text.clone() })
             .collect(),
+        fix: finding.fix.as_ref().and_then(|fix| {
+            let edits = fix.patches(sources)?.into_iter().map(|patch| {
+                let number = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
+                let span = Span { file: patch.file, start: number(patch.range.start), end: number(patch.range.end) };
+                Replacement { place: place(sources, span), text: patch.text }
+            });
+            Some(FixOf { message: fix.message.clone(), safe: fix.safe, edits: edits.collect() })
+        }),
     }
 }
 
-fn place(sources: &Sources, label: &Label) -> Option<Place> {
-    let source = sources.get(label.span.file)?;
-    let (start, end) = (source.position(label.span.start), source.position(label.span.end));
+fn object(own: &ObjectRef) -> Object {
+    Object { kind: own.kind.clone(), namespace: own.namespace.clone(), name: own.name.clone() }
+}
+
+fn rule(sources: &Sources, reach: &RuleReach) -> Rule {
+    let (mut witness, mut shadowed_by, mut because) = (None, Vec::new(), None);
+    match &reach.fate {
+        Some(Fate::Live(sighting)) => witness = Some(of_sighting(sighting)),
+        Some(Fate::Shadowed(by)) => shadowed_by = by.iter().filter_map(|span| place(sources, *span)).collect(),
+        Some(Fate::Undecided(why)) => because = Some(why.clone()),
+        Some(Fate::Impossible) | None => {}
+    }
+    let fate = super::super::witnesses::word(reach.fate.as_ref()).1.to_owned();
+    Rule { place: place(sources, reach.span), object: object(&reach.object), fate, witness, shadowed_by, because }
+}
+
+fn of_sighting(sighting: &Sighting) -> Witness {
+    let (dial, request) = (&sighting.witness.dial, &sighting.witness.request);
+    Witness {
+        proxy: sighting.proxy.clone(),
+        port: dial.port.into(),
+        tls: matches!(dial.opening, Opening::Tls(_)),
+        method: request.method.clone(),
+        authority: request.authority.clone(),
+        path: request.path.clone(),
+        headers: request.headers.iter().map(|(name, value)| Header { name: name.clone(), value: value.clone() }).collect(),
+        text: request_text(&sighting.witness),
+    }
+}
+
+fn place(sources: &Sources, span: Span) -> Option<Place> {
+    let source = sources.get(span.file)?;
+    let (start, end) = (source.position(span.start), source.position(span.end));
     Some(Place {
         file: source.name().to_owned(),
         line: start.line.into(),
@@ -195,14 +291,13 @@ fn place(sources: &Sources, label: &Label) -> Option<Place> {
 mod tests {
     use super::*;
     use crate::diagnostic::Code;
-    use crate::source::Span;
 
     #[test]
     fn findings_as_json_have_every_field() {
         let mut sources = Sources::new();
         let file = sources.add("a.yaml", "a: b\n");
         let own = Diagnostic::new(Code::UndefinedSubset, "subset").labelled(Span { file, start: 3, end: 4 }, "here");
-        insta::assert_snapshot!(findings_json(&sources, &[own], FindingsTally { suppressed: 1, known: 2 }));
+        insta::assert_snapshot!(findings_json(&sources, &[own], FindingsTally { suppressed: 1, known: 2 }, None));
     }
 
     #[test]

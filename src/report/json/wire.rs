@@ -47,6 +47,19 @@ impl<T: Wire> Wire for Vec<T> {
     }
 }
 
+/// The schema of a whole document, whose field `schema` holds its name and version.
+pub(super) fn document<T: Wire>(title: &str, root: &str, version: &str) -> Value {
+    let mut definitions = Map::new();
+    let reference = T::schema(&mut definitions);
+    definitions[root]["properties"]["schema"]["const"] = version.into();
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": title,
+        "allOf": [reference],
+        "definitions": definitions,
+    })
+}
+
 /// Declares structs whose every field is always there.
 macro_rules! wire {
     ($($(#[doc = $about:literal])* struct $name:ident { $($(#[doc = $doc:literal])* $field:ident as $key:literal : $type:ty,)* })*) => {$(

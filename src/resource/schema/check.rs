@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::definition::{self, Definitions, Field, Rule, Schema, SchemaId, Shape};
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Fix};
 use crate::source::{Span, Spanned};
 use crate::time::Duration;
 use crate::yaml::{Cx, Node, Value};
@@ -132,7 +132,8 @@ impl Check<'_, '_> {
             }
             (Shape::Whole(..) | Shape::Number, Value::Str(text)) if text.parse::<f64>().is_ok() => {
                 let message = format!("`{}` must be a number, not {}", self.path, node.describe());
-                self.cx.report(Diagnostic::new(Code::SchemaRule, message).at(node.span).help("remove the quotes"));
+                let finding = Diagnostic::new(Code::SchemaRule, message).at(node.span).help("remove the quotes");
+                self.cx.report(crate::yaml::with_type_fix(finding, node, "a number"));
                 return false;
             }
             (Shape::Object { .. } | Shape::Map(_), _) => "a mapping",
@@ -160,7 +161,9 @@ impl Check<'_, '_> {
             (Rule::Words(words), Value::Str(word)) if !words.contains(&word.as_str()) => {
                 let hint = crate::yaml::nearest(word, words.iter().copied())
                     .map_or_else(|| format!("use one of {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
-                self.undecodable(node.span, format_args!("`{word}` is not a known value; {hint}"));
+                let message = format!("`{}` `{word}` is not a known value; {hint}", self.path);
+                let finding = Diagnostic::new(Code::InvalidValue, message).at(node.span);
+                self.cx.report(crate::yaml::with_word_fix(finding, node, words));
             }
             (Rule::Words(words), Value::Int(value, _)) if !words.contains(&value.to_string().as_str()) => {
                 self.undecodable(node.span, format_args!("{value} is not a known value; use one of {}", words.join(", ")));
@@ -250,14 +253,15 @@ impl Check<'_, '_> {
         let message = format!("`{}` must be {wanted}, not {}", self.path, node.describe());
         let finding = Diagnostic::new(Code::WrongType, message).at(node.span);
         let is_scalar = matches!(node.value, Value::Bool(..) | Value::Int(..) | Value::Float(..));
-        self.cx.report(if wanted == "a string" && is_scalar { finding.help("quote the value") } else { finding });
+        let finding = if wanted == "a string" && is_scalar { finding.help("quote the value") } else { finding };
+        self.cx.report(crate::yaml::with_type_fix(finding, node, wanted));
     }
 
     fn unknown_field(&mut self, key: &Spanned<String>, fields: &[Field]) {
         let message = format!("unknown field `{}.{}`", self.path, key.value);
         let finding = Diagnostic::new(Code::UnknownField, message).at(key.span);
         self.cx.report(match crate::yaml::nearest(&key.value, fields.iter().map(|field| field.name)) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            Some(near) => finding.help(format!("did you mean `{near}`?")).fix(Fix::spelling(key.span, &key.value, near, false)),
             None => finding,
         });
     }
