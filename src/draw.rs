@@ -46,6 +46,8 @@ pub enum Purpose {
     HostOrder = 13,
     /// Identifiers of a request in logs and traces.
     Identity = 14,
+    /// Whether a rate limit counts.
+    RateLimit = 15,
 }
 
 /// The source of all keys of one random stream.

@@ -18,6 +18,7 @@ pub mod network;
 pub mod pattern;
 pub mod profile;
 pub mod proxy;
+pub mod rate_limit;
 mod re2;
 pub mod registry;
 pub mod route;

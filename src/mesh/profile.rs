@@ -47,6 +47,9 @@ pub struct Profile {
     pub unready_endpoints: bool,
     /// Whether a single ejection is allowed beyond the percentage (Envoy until 1.27).
     pub always_eject_one: bool,
+    /// Whether tokens of local rate limits come back one by one (since 1.24; all at once by a timer
+    /// before).
+    pub continuous_token_buckets: bool,
     /// Whether a mirrored request's host gets the suffix `-shadow` (until 1.27).
     pub shadow_suffix: bool,
 }
@@ -94,6 +97,7 @@ const V1_0: Profile = Profile {
     unready_endpoints: false,
     always_eject_one: true,
     shadow_suffix: true,
+    continuous_token_buckets: false,
 };
 
 const V1_1: Profile = Profile {
@@ -132,7 +136,8 @@ const V1_15: Profile = Profile { name: "1.15", weights_sum_to_100: false, ..V1_1
 // Envoy 1.28: no first ejection beyond the percentage; the shadow suffix is off by default.
 const V1_20: Profile = Profile { name: "1.20", always_eject_one: false, ..V1_15 };
 
-const V1_24: Profile = Profile { name: "1.24", retry_codes: &[], ..V1_20 };
+// Envoy 1.32: token buckets without timers.
+const V1_24: Profile = Profile { name: "1.24", retry_codes: &[], continuous_token_buckets: true, ..V1_20 };
 
 const V1_28: Profile = Profile { name: "1.28", shadow_suffix: false, ..V1_24 };
 

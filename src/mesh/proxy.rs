@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cluster::Cluster;
 use super::ids::{ClusterId, Origin, RouteTableId, WorkloadId};
 use super::inbound::Inbound;
+use super::rate_limit::RateLimits;
 use super::route::{ClusterRef, RouteTable};
 use crate::source::Span;
 
@@ -54,6 +55,8 @@ pub struct Proxy {
     pub dns: Arc<[(String, String)]>,
     /// Its server side.
     pub inbound: Inbound,
+    /// Its rate limits; `None` if it has no filter for any.
+    pub limits: Option<Arc<RateLimits>>,
 }
 
 /// A listener.

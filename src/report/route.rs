@@ -4,6 +4,7 @@
 //! disagree.
 
 mod forwarding;
+mod limits;
 mod page;
 mod server;
 #[cfg(test)]

@@ -490,7 +490,6 @@ mod tests {
             ),
             ("v1", "Deployment", "2:7 MSH0109 `v1` has no kind Deployment | did you mean `apiVersion: apps/v1`?"),
             ("v1", "Servce", "2:7 MSH0109 `v1` has no kind Servce | did you mean `kind: Service`?"),
-            ("networking.istio.io/v1alpha3", "EnvoyFilter", "2:7 MSH0501 EnvoyFilter default/x is not modelled"),
             ("config.istio.io/v1alpha2", "rule", "2:7 MSH0501 rule default/x is not modelled"),
             ("telemetry.istio.io/v1", "Telemetry", "2:7 MSH0501 Telemetry default/x is not modelled"),
             ("v1", "PersistentVolumeClaim", "- MSH0102 kinds that do not concern routing are ignored: PersistentVolumeClaim ×1"),

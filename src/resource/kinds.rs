@@ -104,7 +104,7 @@ kinds! {
 const NOT_MODELLED: &[(&str, &[&str])] = &[
     ("", &["ReplicationController"]),
     ("batch", &["CronJob"]),
-    ("networking.istio.io", &["EnvoyFilter", "ProxyConfig", "WorkloadGroup"]),
+    ("networking.istio.io", &["ProxyConfig", "WorkloadGroup"]),
     ("telemetry.istio.io", &["Telemetry"]),
     // Mixer's rules and the access control of Istio 1.0 to 1.5.
     ("config.istio.io", ANY),

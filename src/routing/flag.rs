@@ -46,6 +46,8 @@ flags! {
     StreamIdleTimeout "SI" "The stream was idle for too long.";
     DurationTimeout "DT" "The request exceeded its longest duration.";
     Unauthorized "UAEX" "Refused by an authorization filter.";
+    RateLimited "RL" "Turned away by a rate limit.";
+    RateLimitServiceError "RLSE" "The rate limit service gave no answer.";
 }
 
 /// The flags of one answer in the order they were raised, which is the order access logs print.

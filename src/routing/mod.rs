@@ -14,6 +14,7 @@ mod flag;
 mod forwarded;
 mod headers;
 mod host;
+pub mod limits;
 pub mod matching;
 mod outcome;
 mod path;

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::balance::{Member, Target};
 use super::endpoints::{self, Found};
 use super::hop::Hop;
+use super::limit::LimitPlanner;
 use super::outlier::OutlierPlan;
 use super::plan::Plan;
 use super::pool::PoolPlan;
@@ -38,6 +39,8 @@ pub(super) struct Atlas<'p> {
     narrowed: FxHashMap<u32, Vec<Narrowed>>,
     /// Whether there is a cluster whose hosts start slowly.
     pub(super) starts_slowly: bool,
+    /// What works rate limits out.
+    pub(super) planner: LimitPlanner,
     /// Names of clusters, by which balancers keep their state.
     clusters: IndexMap<String, (), rustc_hash::FxBuildHasher>,
     services: FxHashMap<String, CalledId>,
@@ -96,6 +99,7 @@ impl<'p> Atlas<'p> {
             views: Vec::new(),
             narrowed: FxHashMap::default(),
             starts_slowly,
+            planner: LimitPlanner::default(),
             clusters: IndexMap::default(),
             services,
             outside: IndexMap::default(),

@@ -17,6 +17,7 @@ use super::queue::{LaneId, TimerId};
 use super::slab::NONE;
 use super::way::unknown_cluster;
 use crate::draw::{Draw, Purpose};
+use crate::mesh::rate_limit::ChainPlace;
 use crate::record::{
     CallId, FlagSet, Labels, LocalBody, Observation, Outcome, PartyId, PlaceId, ReachedId, Recorder, RequestId, TimeoutKind,
     VisitId,
@@ -148,7 +149,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
             place: PlaceId(new.pod),
             mirror: false,
         });
-        self.fault(call);
+        if !self.turns_away(call, ChainPlace::First..=ChainPlace::AfterPolicies) {
+            self.fault(call);
+        }
     }
 
     fn fault(&mut self, call: u32) {
@@ -184,7 +187,10 @@ impl<R: Recorder> Engine<'_, '_, R> {
             self.finish(call, End::local(status, "fault_filter_abort", LocalBody::Text(ABORTED)));
             return;
         }
-        match hop.action {
+        if self.turns_away(call, ChainPlace::Last..=ChainPlace::Last) {
+            return;
+        }
+        match self.atlas.hops[self.calls[call].hop as usize].action {
             Action::Forward { .. } => self.forward(call),
             Action::Answer { status, flags, details, .. } => {
                 flags.iter().for_each(|flag| self.raise(call, flag));

@@ -12,6 +12,7 @@ use super::control::{Control, Progress};
 use super::event::{Event, INDEX_MAX};
 use super::frame::{Call, Visit};
 use super::guard::Guards;
+use super::limit::Limiter;
 use super::link::Link;
 use super::plan::Plan;
 use super::pool::Connection;
@@ -97,6 +98,7 @@ pub(super) struct Engine<'p, 'r, R> {
     pub(super) scripts: ByShape,
     /// Authorization at the called pods.
     pub(super) guards: Guards,
+    pub(super) limiter: Limiter,
     pub(super) ended: VecDeque<Ended>,
     pub(super) hop_latency: Delay,
     pub(super) cancels_callees: bool,
@@ -137,6 +139,7 @@ impl<'p, 'r, R: Recorder> Engine<'p, 'r, R> {
             hops: ByShape::default(),
             scripts: ByShape::default(),
             guards: Guards::of(plan),
+            limiter: Limiter::default(),
             ended: VecDeque::new(),
             hop_latency,
             cancels_callees: plan.cancel == CancelPropagation::Full,

@@ -7,15 +7,18 @@ use rustc_hash::FxHashMap;
 
 use super::engine::Engine;
 use super::frame::{Denial, Reception, Visit};
+use super::limit::{Limited, Limits};
 use super::plan::Plan;
 use super::shape::Shape;
 use super::slab::NONE;
 use crate::mesh::authorization::{RbacFilter, Test};
 use crate::mesh::cluster::TlsMode;
+use crate::mesh::rate_limit::ChainPlace;
 use crate::mesh::{Mesh, Proxy, ProxyKind, WorkloadId};
 use crate::record::Recorder;
+use crate::routing::limits::LimitPosition;
 use crate::routing::server::{CallerTls, Content, ServerCall, ServerEnd, admitted, serve};
-use crate::routing::{Reply, Request};
+use crate::routing::{Received, Reply, Request};
 use crate::workload::UrlKind;
 
 /// The remembered answers.
@@ -26,6 +29,8 @@ pub(super) struct Guards {
     /// Whether any of them asks for addresses, so that pods of one workload are not alike.
     by_address: bool,
     known: FxHashMap<Question, Guarded>,
+    /// Rate limits that kinds of requests meet at servers.
+    limits: Vec<Limits>,
 }
 
 /// What becomes of a kind of request.
@@ -33,6 +38,10 @@ pub(super) struct Guards {
 struct Guarded {
     /// What else than letting it through is done.
     refusal: Option<Reception>,
+    /// Where in the filter chain it ends.
+    reached: ChainPlace,
+    /// The rate limits it meets on the way there, by number; `NONE` if there are none.
+    limits: u32,
     /// The request as the application gets it; `NONE` if it is as it was sent.
     shape: u32,
 }
@@ -52,14 +61,14 @@ struct Question {
 
 impl Guards {
     pub(super) fn of(plan: &Plan) -> Self {
-        let all = || {
-            let proxies = plan.population.stages.iter().flat_map(|stage| &stage.mesh.proxies);
-            proxies.map(|proxy| &proxy.inbound.authorization)
-        };
+        let proxies = || plan.population.stages.iter().flat_map(|stage| &stage.mesh.proxies);
+        let all = || proxies().map(|proxy| &proxy.inbound.authorization);
+        let limits = proxies().any(|proxy| proxy.limits.is_some());
         Guards {
-            any: all().any(|authorization| !authorization.is_empty()),
+            any: all().any(|authorization| !authorization.is_empty()) || limits,
             by_address: all().any(|authorization| authorization.http.iter().chain(&authorization.tcp).any(asks_for_addresses)),
             known: FxHashMap::default(),
+            limits: Vec::new(),
         }
     }
 }
@@ -72,22 +81,32 @@ fn asks_for_addresses(filter: &RbacFilter) -> bool {
 }
 
 /// Where clients of gateways come from (RFC 5737: an address for documentation).
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// How a gateway turns a request from outside away, and the details in its log.
-pub(super) fn gateway_refuses(gateway: &Proxy, port: u16, request: &Request) -> Option<(Reply, &'static str)> {
+/// How a gateway turns a request away.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Turned {
+    pub(super) reply: Reply,
+    /// Details in its log.
+    pub(super) details: &'static str,
+    /// The last place of the filter chain that the request has reached.
+    pub(super) after: ChainPlace,
+}
+
+/// How a gateway turns a request from outside away, if it does.
+pub(super) fn gateway_refuses(gateway: &Proxy, port: u16, request: &Request) -> Option<Turned> {
     if gateway.spec.kind != ProxyKind::Gateway || gateway.inbound.authorization.is_empty() {
         return None;
     }
     let content = Content::Http(request.clone());
     let call = ServerCall { port, address: CLIENT, peer: CLIENT, tls: CallerTls::None, content };
     let served = admitted(gateway, &call, true);
-    let details = match served.end {
-        ServerEnd::BadToken(refusal) => refusal.details(),
-        ServerEnd::Denied { .. } => "rbac_access_denied",
+    let (details, after) = match served.end {
+        ServerEnd::BadToken(refusal) => (refusal.details(), ChainPlace::First),
+        ServerEnd::Denied { .. } => ("rbac_access_denied", ChainPlace::AfterTokens),
         _ => return None,
     };
-    Some((served.answer().reply?, details))
+    Some(Turned { reply: served.answer().reply?, details, after })
 }
 
 impl<R: Recorder> Engine<'_, '_, R> {
@@ -99,6 +118,12 @@ impl<R: Recorder> Engine<'_, '_, R> {
         }
         let Some(guarded) = self.verdict(visit) else { return reception };
         self.visits[visit].shape = guarded.shape;
+        if let Some(limits) = self.guards.limits.get(guarded.limits as usize).cloned() {
+            let Visit { pod, draw, .. } = self.visits[visit];
+            if let Some(refusal) = self.limited(pod, &limits, ChainPlace::First..=guarded.reached, draw) {
+                return Reception::Denied(refusal.as_denial());
+            }
+        }
         guarded.refusal.unwrap_or(reception)
     }
 
@@ -109,7 +134,8 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let state = &plan.population.stages[stage as usize];
         let standing = state.standings.get(pod as usize)?.as_ref()?;
         let proxy = &state.mesh.proxies[standing.proxy?.index()];
-        if proxy.inbound.authorization.is_empty() || proxy.spec.kind == ProxyKind::Gateway {
+        let is_bare = proxy.inbound.authorization.is_empty() && proxy.limits.is_none();
+        if is_bare || proxy.spec.kind == ProxyKind::Gateway {
             return None;
         }
         let shape = self.atlas.hops[hop as usize].leg(leg).map_or(0, |leg| leg.shape);
@@ -140,6 +166,30 @@ impl<R: Recorder> Engine<'_, '_, R> {
             // Which connections arrive at all is settled before.
             _ => None,
         };
+        let reached = match served.end {
+            ServerEnd::BadToken(_) => ChainPlace::First,
+            ServerEnd::Denied { .. } => ChainPlace::AfterTokens,
+            _ => ChainPlace::Last,
+        };
+        let limits = match (&proxy.limits, &call.content) {
+            (Some(_), Content::Http(request)) if served.chain.is_some_and(|chain| chain.http) => {
+                let who = Limited {
+                    proxy,
+                    profile: &state.mesh.profile,
+                    at: LimitPosition::inbound(proxy, port, peer),
+                    mutual_tls: matches!(call.tls, CallerTls::Mutual { .. }),
+                };
+                let received = Received::new(proxy.spec.kind, request).ok();
+                received.map_or_else(|| Limits::from([]), |received| self.atlas.planner.plan(&who, &received))
+            }
+            _ => Limits::from([]),
+        };
+        let limits = if limits.is_empty() {
+            NONE
+        } else {
+            self.guards.limits.push(limits);
+            self.guards.limits.len() as u32 - 1
+        };
         let shape = match served.changed {
             Some(request) => {
                 let changed = Shape { request, ..sent.clone() };
@@ -147,7 +197,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             }
             None => NONE,
         };
-        let guarded = Guarded { refusal, shape };
+        let guarded = Guarded { refusal, reached, limits, shape };
         self.guards.known.insert(question, guarded);
         Some(guarded)
     }

@@ -1,6 +1,7 @@
 //! What a caller's proxy does with one kind of request: everything about a route that does not
 //! depend on chance, with the clusters it leads to.
 
+use super::limit::Limits;
 use super::queue::LaneId;
 use super::retry::RetryPlan;
 use crate::balance::RequestHash;
@@ -24,6 +25,8 @@ pub(super) struct Hop {
     /// Whether retries avoid the priorities of endpoints that were tried.
     pub(super) retries_elsewhere: bool,
     pub(super) timeout: Option<LaneId>,
+    /// Rate limits of the caller's proxy.
+    pub(super) limits: Limits,
     /// Copies, with how often.
     pub(super) mirrors: Vec<(PerMillion, Leg)>,
 }

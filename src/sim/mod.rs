@@ -10,6 +10,7 @@
 //! | `event`, `queue`, `heap`, `slab` | what is due, and frames in flight |
 //! | `engine`, `stage`, `source` | the loop; changes of the mesh; clients |
 //! | `call`, `attempt`, `retry`, `balance` | a call at the caller's proxy, phase by phase |
+//! | `limit` | rate limits: token buckets and counters |
 //! | `link`, `pool`, `outlier`, `priority` | what a proxy remembers of a cluster: connections, bad endpoints |
 //! | `visit`, `guard`, `script`, `actor` | a request at a pod, who lets it in, and what its application does |
 //! | `atlas`, `way`, `hop`, `shape`, `endpoints` | what is worked out once and remembered |
@@ -28,6 +29,7 @@ mod frame;
 mod guard;
 mod heap;
 mod hop;
+mod limit;
 mod link;
 mod not_modelled;
 mod outlier;

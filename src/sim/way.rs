@@ -2,16 +2,20 @@
 //! module's rules, then everything the event loop needs of them.
 
 use super::atlas::{Atlas, Way};
+use super::guard::Turned;
 use super::hop::{Action, Hop, Leg, Reads, Speaks, To};
+use super::limit::{Limited, Limits};
 use super::queue::Queue;
 use super::retry::RetryPlan;
 use super::shape::Shape;
 use crate::balance::RequestHash;
 use crate::mesh::cluster::{TlsMode, UpstreamTls};
+use crate::mesh::rate_limit::ChainPlace;
 use crate::mesh::route::{AbortStatus, Action as RouteAction, ClusterRef, Forward, Route};
 use crate::mesh::{Origin, Profile, Proxy, ProxyId, ProxyKind};
 use crate::record::{CalledId, FlagSet, HopEntry, HopId, Sent, Upstream};
 use crate::routing::authentication::at_routes;
+use crate::routing::limits::LimitPosition;
 use crate::routing::{
     Conn, CorsRole, Course, Decision, Flag, HttpConn, Received, Request, Scheme, Selection, TcpConn, Verdict, listen,
 };
@@ -108,10 +112,18 @@ impl Atlas<'_> {
             Ok(received) => received,
             Err(bad) => return place.local(400, Course::Malformed(bad), None),
         };
-        let mut draft = match super::guard::gateway_refuses(place.proxy, place.what.port, &place.what.request) {
-            Some((reply, details)) => Draft::answering(Reads::Http, reply.status, FlagSet::default(), details, place.service),
+        let refused = super::guard::gateway_refuses(place.proxy, place.what.port, &place.what.request);
+        let reached = refused.as_ref().map_or(ChainPlace::Last, |refusal| refusal.after);
+        let mut draft = match refused {
+            Some(Turned { reply, details, .. }) => {
+                Draft::answering(Reads::Http, reply.status, FlagSet::default(), details, place.service)
+            }
             None => self.routed(place, &received, http, queue),
         };
+        if place.proxy.limits.is_some() {
+            let all = self.limits_of(place, &received, http);
+            draft.hop.limits = all.iter().filter(|limit| limit.place <= reached).cloned().collect();
+        }
         draft.hop.speaks = match () {
             () if received.is_grpc() => Speaks::Grpc,
             () if received.is_head() => Speaks::Head,
@@ -121,6 +133,18 @@ impl Atlas<'_> {
             draft.direct_body.clear();
         }
         draft
+    }
+
+    /// The rate limits that a request meets at its caller's proxy.
+    fn limits_of(&mut self, place: &Place<'_>, received: &Received<'_>, http: &HttpConn<'_>) -> Limits {
+        let selection = crate::routing::select_received(place.proxy, http.table, received);
+        let who = Limited {
+            proxy: place.proxy,
+            profile: place.profile,
+            at: LimitPosition::routed(place.proxy, place.what.port, &selection, super::guard::CLIENT),
+            mutual_tls: false,
+        };
+        self.planner.plan(&who, received)
     }
 
     /// What the route table has for a request.
@@ -368,6 +392,7 @@ impl Draft {
             retry: None,
             retries_elsewhere: false,
             timeout: None,
+            limits: Limits::from([]),
             mirrors: Vec::new(),
         };
         Draft {

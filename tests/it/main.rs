@@ -8,6 +8,7 @@ mod conformance;
 mod engine;
 mod engine_balance;
 mod engine_laws;
+mod engine_limits;
 mod engine_phases;
 mod engine_pools;
 mod engine_tokens;

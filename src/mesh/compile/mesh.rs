@@ -6,6 +6,7 @@ use super::gateway_claims;
 use super::inbound::InboundBuilder;
 use super::model::Model;
 use super::proxy_routing::RoutingBuilder;
+use super::rate_limits::EnvoyFilters;
 use super::references;
 use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
@@ -108,11 +109,13 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     let mut clusters = ClusterBuilder::new(&model);
     let mut routing = RoutingBuilder::new(&model);
     let mut inbound = InboundBuilder::new(&model);
+    let filters = EnvoyFilters::new(&model.cx, &mut diagnostics);
     let mut proxies = Vec::new();
     for (spec, workload) in &specs {
         let view = scopes.view(spec);
         let inbound = inbound.inbound(&view, *workload);
-        proxies.push(Proxy { inbound, ..proxy(&view, *workload, &mut clusters, &mut routing, &mut diagnostics) });
+        let limits = filters.of(spec, &inbound.authorization);
+        proxies.push(Proxy { inbound, limits, ..proxy(&view, *workload, &mut clusters, &mut routing, &mut diagnostics) });
     }
     let trust_domains = model.cx.trust_domains();
     let Model { registry, .. } = model;
@@ -148,6 +151,7 @@ fn proxy<'a>(
         fallback: routing.fallback,
         dns: routing.dns,
         inbound: Inbound::default(),
+        limits: None,
     }
 }
 

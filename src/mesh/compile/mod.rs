@@ -45,6 +45,7 @@ mod peer_authentication;
 mod policy;
 mod protocol;
 mod proxy_routing;
+mod rate_limits;
 mod references;
 mod registry;
 mod registry_findings;

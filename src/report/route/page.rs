@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::forwarding::{EndpointView, Forwarding, endpoints, forwarding};
+use super::limits::{self, LimitView};
 use super::server::{ServerView, refusals, servers};
 use super::{RouteQuestion, ShownOutcomes};
 use crate::mesh::cluster::Discovery;
@@ -36,6 +37,9 @@ pub(super) struct Page {
     pub(super) routes: Vec<RouteView>,
     /// Routes behind the one that matched.
     pub(super) routes_behind: usize,
+    /// Rate limits that the request meets at the proxy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) rate_limits: Vec<LimitView>,
     /// What the matched route does; null if none matched.
     pub(super) action: Option<ActionView>,
     /// Outcomes, if they were asked for.
@@ -265,6 +269,7 @@ impl Page {
             virtual_host: http.and_then(|http| virtual_host(http, question)),
             routes: http.map_or_else(Vec::new, |http| http.trials.iter().map(|trial| route_view(trial, sources)).collect()),
             routes_behind: http.map_or(0, |http| http.routes_behind),
+            rate_limits: http.map_or_else(Vec::new, |http| rate_limits(http, question)),
             action: http.and_then(|http| action(http, question)),
             outcomes: outcome_views(question),
             refused_by: refusals(&servers),
@@ -397,6 +402,13 @@ fn condition_view(check: &Check, sources: &Sources) -> ConditionView {
         asks_nothing: check.asks_nothing(),
         place: place(check.span, sources),
     }
+}
+
+fn rate_limits(http: &HttpExplanation<'_>, question: &RouteQuestion<'_>) -> Vec<LimitView> {
+    let proxy = &question.mesh.proxies[question.proxy.index()];
+    let seen = at_routes(proxy, question.request);
+    let received = Received::authenticated(proxy.spec.kind, &seen);
+    received.map_or_else(|_| Vec::new(), |received| limits::at_proxy(question, &http.selection, &received))
 }
 
 fn action(http: &HttpExplanation<'_>, question: &RouteQuestion<'_>) -> Option<ActionView> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::RouteQuestion;
+use super::limits::{self, LimitView};
 use super::page::place;
 use super::tree::line_of;
 use crate::mesh::authorization::{RbacRule, RuleSet};
@@ -31,6 +32,9 @@ pub(super) struct ServerView {
     mutual_tls: Option<ModeView>,
     /// The filter chain that takes the connection, in words.
     filter_chain: Option<String>,
+    /// Rate limits that the request meets there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rate_limits: Vec<LimitView>,
     /// Authorization filters that were asked, in order.
     filters: Vec<FilterView>,
     /// Filters behind the one that denied.
@@ -168,6 +172,10 @@ fn server(question: &RouteQuestion<'_>, visit: &Visit) -> ServerView {
         caller: caller(&visit.call),
         mutual_tls: sidecar.map(|proxy| mode(mesh, sources, proxy, visit.call.port)),
         filter_chain: served.as_ref().and_then(|served| served.chain).map(chain),
+        rate_limits: served
+            .as_ref()
+            .zip(sidecar)
+            .map_or_else(Vec::new, |(served, proxy)| limits::at_server(proxy, &visit.call, served, sources)),
         filters: served.as_ref().zip(proxy).map_or_else(Vec::new, |(served, proxy)| view.filters(proxy, served)),
         filters_behind: served.as_ref().zip(proxy).map_or(0, |(served, proxy)| view.behind(proxy, served)),
         outcome: outcome(served.as_ref(), &visit.call),
@@ -354,6 +362,9 @@ pub(super) fn tree(server: &ServerView) -> Tree {
     }
     if let Some(chain) = &server.filter_chain {
         tree.push(Tree::new(Ink::Plain, "filter chain", chain.as_str()));
+    }
+    for limit in &server.rate_limits {
+        tree.push(limits::tree(limit));
     }
     for filter in &server.filters {
         tree.push(filter_tree(filter));

@@ -1,6 +1,7 @@
 //! An explanation as a tree.
 
 use super::forwarding::{Destination, EndpointView, Forwarding};
+use super::limits;
 use super::page::{ActionView, Connection, OutcomeView, Page, RouteView, Share};
 use super::server;
 use crate::text::{Ink, Tree};
@@ -25,6 +26,7 @@ pub(super) fn tree(page: &Page) -> Tree {
     if !page.routes.is_empty() {
         tree.push(routes(page));
     }
+    tree = tree.with(page.rate_limits.iter().map(limits::tree));
     match &page.action {
         Some(ActionView::Forward(forwarding)) => forward(forwarding, &mut tree),
         Some(ActionView::Redirect { status, location }) => {

@@ -1,0 +1,112 @@
+//! The rate limits that a request meets.
+
+use serde::Serialize;
+
+use super::RouteQuestion;
+use super::page::place;
+use super::tree::line_of;
+use crate::mesh::Proxy;
+use crate::mesh::rate_limit::{GlobalLimit, Limit, LocalLimit, TokenBucket};
+use crate::mesh::route::PerMillion;
+use crate::routing::limits::{LimitPosition, MetLimit, limits_met};
+use crate::routing::server::{Content, Served, ServerCall};
+use crate::routing::{Received, Selection};
+use crate::source::Sources;
+use crate::text::{Ink, Tree, plural};
+
+/// Where clients of gateways come from, as far as limits ask (RFC 5737).
+const SOMEWHERE: &str = "192.0.2.1";
+
+/// A rate limit.
+#[derive(Debug, Serialize)]
+pub(super) struct LimitView {
+    /// `local` or `global`.
+    kind: &'static str,
+    /// What is counted, in words.
+    text: String,
+    /// Where it is written.
+    place: Option<String>,
+}
+
+/// Those of the proxy that sends the request on.
+pub(super) fn at_proxy(question: &RouteQuestion<'_>, selection: &Selection, received: &Received<'_>) -> Vec<LimitView> {
+    let proxy = &question.mesh.proxies[question.proxy.index()];
+    let client = question.caller.address.map_or_else(|| SOMEWHERE.to_owned(), |address| address.to_string());
+    views(proxy, &LimitPosition::routed(proxy, question.dial.port, selection, client), received, question.sources)
+}
+
+/// Those of the sidecar that the request arrives at.
+pub(super) fn at_server(proxy: &Proxy, call: &ServerCall, served: &Served<'_>, sources: &Sources) -> Vec<LimitView> {
+    let (Content::Http(request), Some(true)) = (&call.content, served.chain.map(|chain| chain.http)) else { return Vec::new() };
+    match Received::new(proxy.spec.kind, request) {
+        Ok(received) => views(proxy, &LimitPosition::inbound(proxy, call.port, call.peer), &received, sources),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn views(proxy: &Proxy, at: &LimitPosition, received: &Received<'_>, sources: &Sources) -> Vec<LimitView> {
+    let met = proxy.limits.as_ref().map_or_else(Vec::new, |limits| limits_met(limits, at, received));
+    let view = |met: &MetLimit<'_>| {
+        let (kind, text) = match (&met.filter.limit, met.local) {
+            (Limit::Global(limit), _) => ("global", global(proxy, limit, met)),
+            (Limit::Local(own), local) => ("local", local_text(local.unwrap_or(own), met)?),
+        };
+        Some(LimitView { kind, text, place: place(met.origin.span, sources) })
+    };
+    met.iter().filter_map(view).collect()
+}
+
+/// What is counted by the proxy itself; nothing for a filter that routes were to say something to.
+fn local_text(limit: &LocalLimit, met: &MetLimit<'_>) -> Option<String> {
+    let matched = limit.descriptors.iter().filter(|own| met.descriptors.contains(&own.entries));
+    let mut parts: Vec<String> = matched.map(|own| format!("{} for {}", bucket(&own.bucket), entries(&own.entries))).collect();
+    if parts.is_empty() || limit.takes_default_too {
+        parts.extend(limit.bucket.as_ref().map(bucket));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let mut text = parts.join(" and ");
+    match (limit.enabled, limit.enforced) {
+        (PerMillion(0), _) => text.push_str("; not enabled"),
+        (_, PerMillion(0)) => text.push_str("; not enforced"),
+        (PerMillion::ALL, PerMillion::ALL) => {}
+        (enabled, enforced) => {
+            let percent = |share: PerMillion| f64::from(share.0) / 10_000.0;
+            text.push_str(&format!("; enabled for {} %, enforced for {} %", percent(enabled), percent(enforced)));
+        }
+    }
+    Some(format!("{text}, then {}", limit.status))
+}
+
+fn bucket(bucket: &TokenBucket) -> String {
+    let tokens = plural(u64::from(bucket.most), "token");
+    format!("{tokens}, {} more every {}", bucket.per_fill, bucket.interval)
+}
+
+fn entries(entries: &[(String, String)]) -> String {
+    entries.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn global(proxy: &Proxy, limit: &GlobalLimit, met: &MetLimit<'_>) -> String {
+    let domain = &limit.domain;
+    let answers = proxy.cluster(&limit.cluster).is_some_and(|(_, cluster)| cluster.endpoints().any(|one| one.healthy));
+    if !answers {
+        let then = if limit.denies_on_failure { "every request gets 500" } else { "every request passes" };
+        return format!("domain {domain}: no endpoint of {} answers, {then}", limit.cluster);
+    }
+    let said = |entry: &Vec<(String, String)>| {
+        let found = limit.service.as_ref().and_then(|service| service.limit(entry));
+        let most = match found.map(|found| (found.requests, found.unit)) {
+            Some((Some(requests), unit)) => format!("{requests} per {}", unit.word()),
+            Some((None, _)) | None => "no limit".to_owned(),
+        };
+        format!("{}: {most}", entries(entry))
+    };
+    let all: Vec<String> = met.descriptors.iter().map(said).collect();
+    format!("domain {domain}, {}, then {}", all.join("; "), limit.status)
+}
+
+pub(super) fn tree(limit: &LimitView) -> Tree {
+    Tree::new(Ink::Plain, "rate limit", format!("{}: {}", limit.kind, limit.text)).at(line_of(limit.place.as_deref()))
+}
