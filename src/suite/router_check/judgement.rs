@@ -254,6 +254,7 @@ fn lone(host: &VirtualHost, route: Route) -> Proxy {
         fallback: None,
         dns: Arc::from([]),
         inbound: Inbound::default(),
+        limits: None,
     }
 }
 
