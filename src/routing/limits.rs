@@ -97,8 +97,8 @@ pub fn limits_met<'m>(limits: &'m RateLimits, at: &LimitPosition, request: &Rece
     let said = |of_routes: bool| -> Vec<&'m Vec<LimitAction>> { level(of_routes).flat_map(|routes| &routes.actions).collect() };
     let of_route = said(true);
     let actions = if of_route.is_empty() { said(false) } else { of_route };
-    let own = level(true).chain([]).filter(|routes| routes.local.is_some()).last();
-    let own = own.or_else(|| level(false).filter(|routes| routes.local.is_some()).last());
+    let own = level(true).rfind(|routes| routes.local.is_some());
+    let own = own.or_else(|| level(false).rfind(|routes| routes.local.is_some()));
     let described =
         |actions: &[&Vec<LimitAction>]| actions.iter().filter_map(|actions| descriptor(actions, at, request)).collect::<Vec<_>>();
     let mut met = Vec::new();
