@@ -1,7 +1,10 @@
 //! What proxies let in: ports, mutual TLS, authorization. Where it was compiled differently, calls are
 //! sent to both; dry runs, audits and external authorizers are compared as they were compiled.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+use rayon::prelude::*;
 
 use super::callers;
 use super::delta::{CallChange, Delta, FacetChange, ServerChange};
@@ -9,23 +12,49 @@ use super::likeness::Pair;
 use crate::mesh::Proxy;
 use crate::mesh::authorization::{Clause, Issuer, RbacAction, RbacFilter, RbacRule, RuleSet};
 
-/// Compares the server sides of each pair.
+/// Compares the server sides of each pair. Most servers of a mesh are alike, so each kind of pair is
+/// compared once.
 pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &[String], delta: &mut Delta) {
-    for pair in pairs {
-        let Some((facets, calls)) = of_pair(*pair, trust_domains) else { continue };
-        let name = pair.head.spec.name.clone();
-        match delta.servers.iter_mut().find(|change| change.facets == facets && change.calls == calls) {
-            Some(change) => change.proxies.push(name),
-            None => delta.servers.push(ServerChange { proxies: vec![name], facets, calls }),
+    let unlike = pairs.iter().filter(|pair| pair.base.inbound != pair.head.inbound);
+    let mut kinds: BTreeMap<(String, String), Vec<Pair<'_>>> = BTreeMap::new();
+    for pair in unlike {
+        let (base, head) = (description(pair.base), description(pair.head));
+        if base != head {
+            kinds.entry((base, head)).or_default().push(*pair);
         }
     }
+    let kinds: Vec<Vec<Pair<'_>>> = kinds.into_values().collect();
+    let found = kinds.par_iter().filter_map(|pairs| {
+        let (facets, calls) = of_pair(pairs[0], trust_domains)?;
+        let proxies = pairs.iter().map(|pair| pair.head.spec.name.clone()).collect();
+        Some(ServerChange { proxies, facets, calls })
+    });
+    for change in found.collect::<Vec<_>>() {
+        match delta.servers.iter_mut().find(|own| own.facets == change.facets && own.calls == change.calls) {
+            Some(own) => own.proxies.extend(change.proxies),
+            None => delta.servers.push(change),
+        }
+    }
+    for change in &mut delta.servers {
+        change.proxies.sort_unstable();
+    }
+    delta.servers.sort_by(|one, other| one.proxies.cmp(&other.proxies));
+}
+
+/// Everything that counts about a server side, without places.
+fn description(proxy: &Proxy) -> String {
+    let authorization = &proxy.inbound.authorization;
+    let mut text = format!("{:?} {} {} {}", proxy.spec.kind, ports(proxy), transport(proxy), issuers(proxy));
+    for filters in [&authorization.http, &authorization.tcp] {
+        text.push_str(&contents(filters, true));
+        text.push_str(&contents(filters, false));
+        let _ = write!(text, " {}", filters.len());
+    }
+    text
 }
 
 /// What is different, if anything is.
 fn of_pair(pair: Pair<'_>, trust_domains: &[String]) -> Option<(Vec<FacetChange>, Vec<CallChange>)> {
-    if pair.base.inbound == pair.head.inbound {
-        return None;
-    }
     let mut all = facets(pair.base, pair.head);
     let (one, other) = (&pair.base.inbound.authorization, &pair.head.inbound.authorization);
     let decides = [(&one.http, &other.http), (&one.tcp, &other.tcp)];
@@ -55,10 +84,6 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
     };
     put("ports let in", ports(base), ports(head));
     put("transport let in", transport(base), transport(head));
-    let issuers = |proxy: &Proxy| -> String {
-        let all = proxy.inbound.authorization.issuers.iter();
-        all.map(issuer_text).collect::<Vec<_>>().join(", ")
-    };
     put("issuers of tokens", issuers(base), issuers(head));
     let (one, other) = (&base.inbound.authorization, &head.inbound.authorization);
     for (facet, before, after) in
@@ -74,6 +99,10 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
         }
     }
     all
+}
+
+fn issuers(proxy: &Proxy) -> String {
+    proxy.inbound.authorization.issuers.iter().map(issuer_text).collect::<Vec<_>>().join(", ")
 }
 
 /// An issuer with what is done about its tokens, as far as it is not the usual.

@@ -31,7 +31,7 @@ pub(crate) struct TestArgs {
     #[command(flatten)]
     input: Input,
     /// Envoy's RouteConfiguration, in YAML or JSON, that router_check_tool's tests are about
-    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    #[arg(long, value_name = "FILE", help_heading = "Input", conflicts_with_all = ["mutate", "synthesize"])]
     route_config: Option<PathBuf>,
     /// Run only tests whose name contains this; may be repeated
     #[arg(long, value_name = "TEXT")]

@@ -29,7 +29,9 @@ pub fn replay(result: &Replay, sources: &Sources, compared: bool, style: Style) 
     if result.destinations.len() > ROWS_SHOWN {
         let _ = writeln!(text, "and {} more", result.destinations.len() - ROWS_SHOWN);
     }
-    text.push('\n');
+    if result.named > 0 || !result.unseen.is_empty() || result.inbound > 0 || !compared {
+        text.push('\n');
+    }
     if result.named > 0 {
         let _ = writeln!(
             text,

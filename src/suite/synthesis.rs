@@ -115,8 +115,10 @@ fn test(mesh: &Mesh, proxy: ProxyId, witness: &Witness) -> Option<JsonValue> {
         asked.insert("method".to_owned(), json!(request.method));
     }
     asked.insert("host".to_owned(), json!(request.authority));
+    let mut title = format!("{} {}{}", request.method, request.authority, request.path);
     let mut headers = Json::new();
     for (name, value) in &request.headers {
+        title.push_str(&format!(" with {name}: {value}"));
         if headers.insert(name.clone(), json!(value)).is_some() {
             return None;
         }
@@ -126,8 +128,8 @@ fn test(mesh: &Mesh, proxy: ProxyId, witness: &Witness) -> Option<JsonValue> {
     }
     let asked_at = Asked { proxy, dial: witness.dial.clone(), request: request.clone() };
     let seen = Observation::new(mesh, &asked_at);
-    let name = format!("{} {}{}", request.method, request.authority, request.path);
-    Some(json!({"name": name, "request": asked, "expect": expected(&seen)}))
+    title.push_str(&format!(" from {}", own.spec.name));
+    Some(json!({"name": title, "request": asked, "expect": expected(&seen)}))
 }
 
 fn expected(seen: &Observation<'_>) -> JsonValue {

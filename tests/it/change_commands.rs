@@ -188,7 +188,6 @@ requests        go to
 requests        go to
        1  100%  100 % app.default.svc.cluster.local:80/v1
 
-
 1 request (100%), such as line 1: GET app/api
     destinations  100 % app.default.svc.cluster.local:80/v1 → 100 % app.default.svc.cluster.local:80/v2
     timeout       none → 3.000 s
