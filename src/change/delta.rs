@@ -169,7 +169,7 @@ pub struct DestinationChange {
 /// A server side that is different.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerChange {
-    /// The proxies.
+    /// The proxies; the calls are calls at the first one.
     pub proxies: Vec<String>,
     /// What is different.
     pub facets: Vec<FacetChange>,

@@ -30,15 +30,24 @@ pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &[String], delta: &mut 
         Some(ServerChange { proxies, facets, calls })
     });
     for change in found.collect::<Vec<_>>() {
-        match delta.servers.iter_mut().find(|own| own.facets == change.facets && own.calls == change.calls) {
+        match delta.servers.iter_mut().find(|own| own.facets == change.facets && end_alike(&own.calls, &change.calls)) {
             Some(own) => own.proxies.extend(change.proxies),
             None => delta.servers.push(change),
         }
     }
     for change in &mut delta.servers {
-        change.proxies.sort_unstable();
+        // The calls are calls at the first one.
+        if let Some((_, others)) = change.proxies.split_first_mut() {
+            others.sort_unstable();
+        }
     }
     delta.servers.sort_by(|one, other| one.proxies.cmp(&other.proxies));
+}
+
+/// Whether calls of as many kinds end alike, whatever they say.
+fn end_alike(one: &[CallChange], other: &[CallChange]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| (&one.before, &one.after) == (&other.before, &other.after))
 }
 
 /// Everything that counts about a server side, without places.
