@@ -326,19 +326,17 @@ impl Parts {
 
     /// Hands over every call, plain ones first.
     fn each(&self, mut see: impl FnMut(&ServerCall, Option<&Token>)) {
-        let mut requests = Vec::new();
+        let (mut requests, header_lines) = (Vec::new(), self.header_lines());
         for method in &self.methods {
             for authority in &self.hosts {
                 for path in &self.paths {
-                    self.with_headers(&mut |headers| {
-                        requests.push(Request {
-                            method: method.clone(),
-                            scheme: Scheme::Http,
-                            authority: authority.clone(),
-                            path: path.clone(),
-                            headers: headers.to_vec(),
-                        });
-                    });
+                    requests.extend(header_lines.iter().map(|headers| Request {
+                        method: method.clone(),
+                        scheme: Scheme::Http,
+                        authority: authority.clone(),
+                        path: path.clone(),
+                        headers: headers.clone(),
+                    }));
                 }
             }
         }
@@ -362,21 +360,18 @@ impl Parts {
         }
     }
 
-    fn with_headers(&self, see: &mut dyn FnMut(&[(String, String)])) {
-        fn go(
-            left: &[(String, Vec<Option<String>>)],
-            so_far: &mut Vec<(String, String)>,
-            see: &mut dyn FnMut(&[(String, String)]),
-        ) {
-            let Some(((name, values), rest)) = left.split_first() else { return see(so_far) };
-            for value in values {
-                let length = so_far.len();
-                so_far.extend(value.iter().map(|value| (name.clone(), value.clone())));
-                go(rest, so_far, see);
-                so_far.truncate(length);
-            }
+    /// Every combination of headers.
+    fn header_lines(&self) -> Vec<Vec<(String, String)>> {
+        let mut all: Vec<Vec<(String, String)>> = vec![Vec::new()];
+        for (name, values) in &self.headers {
+            let with = |lines: &Vec<(String, String)>, value: &Option<String>| {
+                let mut lines = lines.clone();
+                lines.extend(value.iter().map(|value| (name.clone(), value.clone())));
+                lines
+            };
+            all = all.iter().flat_map(|lines| values.iter().map(move |value| with(lines, value))).collect();
         }
-        go(&self.headers, &mut Vec::new(), see);
+        all
     }
 }
 

@@ -48,13 +48,13 @@ impl RouteCoverage {
     /// The share of covered entries, in parts per ten thousand.
     #[must_use]
     pub fn entries_covered(&self) -> u64 {
-        if self.entries == 0 { 10_000 } else { self.covered * 10_000 / self.entries }
+        (self.covered * 10_000).checked_div(self.entries).unwrap_or(10_000)
     }
 
     /// The share of covered fields, in parts per ten thousand.
     #[must_use]
     pub fn fields_covered(&self) -> u64 {
-        if self.entries == 0 { 10_000 } else { self.field_tenths * 1_000 / self.entries }
+        (self.field_tenths * 1_000).checked_div(self.entries).unwrap_or(10_000)
     }
 }
 
