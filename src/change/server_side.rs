@@ -11,11 +11,13 @@ use super::delta::{CallChange, Delta, FacetChange, ServerChange};
 use super::likeness::Pair;
 use crate::mesh::Proxy;
 use crate::mesh::authorization::{Clause, Issuer, RbacAction, RbacFilter, RbacRule, RuleSet};
+use crate::mesh::rate_limit::{Limit, LimitFilter, LocalLimit, RouteLimits, TokenBucket, Traffic};
 
 /// Compares the server sides of each pair. Most servers of a mesh are alike, so each kind of pair is
 /// compared once.
 pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &[String], delta: &mut Delta) {
-    let unlike = pairs.iter().filter(|pair| pair.base.inbound != pair.head.inbound);
+    let is_unlike = |pair: &&Pair<'_>| pair.base.inbound != pair.head.inbound || pair.base.limits != pair.head.limits;
+    let unlike = pairs.iter().filter(is_unlike);
     let mut kinds: BTreeMap<(String, String), Vec<Pair<'_>>> = BTreeMap::new();
     for pair in unlike {
         let (base, head) = (description(pair.base), description(pair.head));
@@ -54,6 +56,7 @@ fn end_alike(one: &[CallChange], other: &[CallChange]) -> bool {
 fn description(proxy: &Proxy) -> String {
     let authorization = &proxy.inbound.authorization;
     let mut text = format!("{:?} {} {} {}", proxy.spec.kind, ports(proxy), transport(proxy), issuers(proxy));
+    text.push_str(&limits(proxy));
     for filters in [&authorization.http, &authorization.tcp] {
         text.push_str(&contents(filters, true));
         text.push_str(&contents(filters, false));
@@ -94,6 +97,7 @@ fn facets(base: &Proxy, head: &Proxy) -> Vec<FacetChange> {
     put("ports let in", ports(base), ports(head));
     put("transport let in", transport(base), transport(head));
     put("issuers of tokens", issuers(base), issuers(head));
+    put("rate limits", limits(base), limits(head));
     let (one, other) = (&base.inbound.authorization, &head.inbound.authorization);
     for (facet, before, after) in
         [("dry runs and audits of HTTP", &one.http, &other.http), ("dry runs and audits of bytes", &one.tcp, &other.tcp)]
@@ -126,6 +130,42 @@ fn issuer_text(issuer: &Issuer) -> String {
     if issuer.payload_header.is_some() || !issuer.claim_headers.is_empty() {
         let _ = write!(text, " told by {:?} {:?}", issuer.payload_header, issuer.claim_headers);
     }
+    text
+}
+
+/// The rate limits of a proxy: where each is kept, and what it lets in.
+fn limits(proxy: &Proxy) -> String {
+    let Some(limits) = &proxy.limits else { return String::new() };
+    let place = |traffic: Option<Traffic>, port: Option<u16>| {
+        let traffic = traffic.map_or_else(|| "everywhere".to_owned(), |traffic| format!("{traffic:?}").to_lowercase());
+        port.map_or_else(|| traffic.clone(), |port| format!("{traffic} port {port}"))
+    };
+    let filter = |filter: &LimitFilter| {
+        let what = match &filter.limit {
+            Limit::Local(limit) => local_text(limit),
+            Limit::Global(limit) => {
+                let known = limit.service.as_ref().map(|service| &service.descriptors);
+                format!("by {} in domain {} ({known:?}), {} on failure", limit.cluster, limit.domain, limit.denies_on_failure)
+            }
+        };
+        format!("{} {:?}: {what}", place(filter.traffic, filter.port), filter.place)
+    };
+    let routes = |routes: &RouteLimits| {
+        let local = routes.local.as_ref().map(local_text).unwrap_or_default();
+        let (host, choice) = (routes.virtual_host.as_deref().unwrap_or("*"), &routes.routes);
+        format!("{} for {host} {choice:?}: {local} {:?}", place(routes.traffic, routes.port), routes.actions)
+    };
+    let all = limits.filters.iter().map(filter).chain(limits.routes.iter().map(routes));
+    all.collect::<Vec<_>>().join("; ")
+}
+
+fn local_text(limit: &LocalLimit) -> String {
+    let bucket = |bucket: &TokenBucket| format!("{} and {} every {}", bucket.most, bucket.per_fill, bucket.interval);
+    let mut text = limit.bucket.as_ref().map_or_else(|| "no bucket".to_owned(), bucket);
+    for own in &limit.descriptors {
+        let _ = write!(text, ", {} for {:?}", bucket(&own.bucket), own.entries);
+    }
+    let _ = write!(text, ", enabled {}, enforced {} per million, then {}", limit.enabled.0, limit.enforced.0, limit.status);
     text
 }
 

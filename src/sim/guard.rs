@@ -17,7 +17,7 @@ use crate::mesh::rate_limit::ChainPlace;
 use crate::mesh::{Mesh, Proxy, ProxyKind, WorkloadId};
 use crate::record::Recorder;
 use crate::routing::limits::LimitPosition;
-use crate::routing::server::{CallerTls, Content, ServerCall, ServerEnd, admitted, serve};
+use crate::routing::server::{CallerTls, Content, ServerCall, ServerEnd, admitted, append_client, serve};
 use crate::routing::{Received, Reply, Request};
 use crate::workload::UrlKind;
 
@@ -154,7 +154,16 @@ impl<R: Recorder> Engine<'_, '_, R> {
             Some(TlsMode::Simple | TlsMode::Mutual) => CallerTls::Own { server_name: String::new() },
         };
         let sent = self.atlas.shapes.get(shape);
-        let content = if sent.kind == UrlKind::Http { Content::Http(sent.request.clone()) } else { Content::Bytes };
+        let content = match sent.kind {
+            UrlKind::Http => {
+                let mut request = sent.request.clone();
+                if self.is_gateway(from) {
+                    append_client(&mut request.headers, CLIENT);
+                }
+                Content::Http(request)
+            }
+            UrlKind::Https | UrlKind::Tcp => Content::Bytes,
+        };
         let address = self.address_of(pod).unwrap_or_else(|| first_address(&state.mesh, workload));
         let call = ServerCall { port, address, peer, tls, content };
         let served = serve(proxy, &call);
@@ -211,6 +220,15 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let workload = &state.mesh.workloads[id.index()];
         let address = self.address_of(pod).unwrap_or_else(|| first_address(&state.mesh, id));
         (address, state.mesh.identity(&workload.namespace, &workload.service_account))
+    }
+
+    /// Whether a calling pod is a gateway.
+    fn is_gateway(&self, pod: u32) -> bool {
+        let Some(place) = self.places.get(pod as usize) else { return false };
+        let state = &self.plan.population.stages[place.config as usize];
+        let standing = state.standings.get(pod as usize).and_then(Option::as_ref);
+        let proxy = standing.and_then(|standing| standing.proxy);
+        proxy.is_some_and(|proxy| state.mesh.proxies[proxy.index()].spec.kind == ProxyKind::Gateway)
     }
 
     fn address_of(&self, pod: u32) -> Option<IpAddr> {

@@ -18,7 +18,7 @@ use crate::mesh::rate_limit::{ChainPlace, GlobalLimit, Limit, LocalLimit, Servic
 use crate::mesh::route::PerMillion;
 use crate::mesh::{Profile, Proxy};
 use crate::record::{LocalBody, Recorder};
-use crate::routing::limits::{LimitPosition, MetLimit, limits_met};
+use crate::routing::limits::{LimitLevel, LimitPosition, MetLimit, limits_met};
 use crate::routing::{Flag, Received, included};
 use crate::time::Instant;
 
@@ -141,7 +141,11 @@ impl LimitPlanner {
 
     fn local(&mut self, who: &Limited<'_>, met: &MetLimit<'_>, limit: &LocalLimit) -> (Rule, Refusal) {
         let chain = format!("{:?} {} {}", who.at.traffic, who.at.port, who.mutual_tls);
-        let route = if met.is_shared { String::new() } else { format!("{:?} {:?}", who.at.virtual_host, who.at.route) };
+        let route = match met.level {
+            LimitLevel::Filter => String::new(),
+            LimitLevel::VirtualHost => format!("{:?}", who.at.virtual_host),
+            LimitLevel::Route => format!("{:?} {:?}", who.at.virtual_host, who.at.route),
+        };
         let span = met.origin.span;
         let mut number = |bucket: &TokenBucket, entries: &[(String, String)]| {
             (self.number(format!("{chain} {route} {span:?} {bucket:?} {entries:?}")), *bucket)

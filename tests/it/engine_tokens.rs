@@ -169,3 +169,20 @@ fn pods_of_one_workload_have_addresses_of_their_own() {
     let &[(200, let_in), (403, denied)] = seen.as_slice() else { panic!("{seen:?}") };
     assert!(let_in > 60 && denied > 60, "{seen:?}");
 }
+
+#[test]
+fn behind_a_gateway_the_client_is_told_by_x_forwarded_for() {
+    for (block, status) in [("192.0.2.0/24", 403), ("198.51.100.0/24", 200)] {
+        let spec = format!("{{action: DENY, rules: [{{from: [{{source: {{remoteIpBlocks: ['{block}']}}}}]}}]}}");
+        let objects = security(&[("AuthorizationPolicy", "p", &spec)]);
+        let route = GATEWAY
+            .split("apiVersion: security")
+            .next()
+            .unwrap()
+            .replace("directResponse: {status: 418}", "route: [{destination: {host: back}}]");
+        let scenario = "mesh: [mesh.yaml]\nclients:\n- {name: c, from: istio-ingressgateway, request: {url: 'http://any/'}, traffic: {requests: 1}}\n";
+        let report =
+            Play::of(scenario, &[("mesh.yaml", &format!("{MESH}{}{objects}", route.trim_end().trim_end_matches("---")))]).run();
+        assert_eq!(statuses(&report), [(status, 1)], "{block}");
+    }
+}

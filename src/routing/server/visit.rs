@@ -205,7 +205,7 @@ fn parsed(address: &str) -> IpAddr {
 }
 
 /// A gateway writes down where a request came from.
-fn append_client(headers: &mut Vec<(String, String)>, client: IpAddr) {
+pub fn append_client(headers: &mut Vec<(String, String)>, client: IpAddr) {
     match headers.iter_mut().rev().find(|(name, _)| name == "x-forwarded-for") {
         Some((_, value)) => *value = format!("{value},{client}"),
         None => headers.push(("x-forwarded-for".to_owned(), client.to_string())),
