@@ -12,6 +12,7 @@ use super::likeness::Pair;
 use crate::mesh::Proxy;
 use crate::mesh::authorization::{Clause, Issuer, RbacAction, RbacFilter, RbacRule, RuleSet};
 use crate::mesh::rate_limit::{Limit, LimitFilter, LocalLimit, RouteLimits, TokenBucket, Traffic};
+use crate::mesh::route::PerMillion;
 
 /// Compares the server sides of each pair. Most servers of a mesh are alike, so each kind of pair is
 /// compared once.
@@ -137,8 +138,8 @@ fn issuer_text(issuer: &Issuer) -> String {
 fn limits(proxy: &Proxy) -> String {
     let Some(limits) = &proxy.limits else { return String::new() };
     let place = |traffic: Option<Traffic>, port: Option<u16>| {
-        let traffic = traffic.map_or_else(|| "everywhere".to_owned(), |traffic| format!("{traffic:?}").to_lowercase());
-        port.map_or_else(|| traffic.clone(), |port| format!("{traffic} port {port}"))
+        let traffic = traffic.map_or("everywhere", Traffic::words);
+        port.map_or_else(|| traffic.to_owned(), |port| format!("{traffic} on port {port}"))
     };
     let filter = |filter: &LimitFilter| {
         let what = match &filter.limit {
@@ -148,7 +149,7 @@ fn limits(proxy: &Proxy) -> String {
                 format!("by {} in domain {} ({known:?}), {} on failure", limit.cluster, limit.domain, limit.denies_on_failure)
             }
         };
-        format!("{} {:?}: {what}", place(filter.traffic, filter.port), filter.place)
+        format!("{} {}: {what}", place(filter.traffic, filter.port), filter.place.words())
     };
     let routes = |routes: &RouteLimits| {
         let local = routes.local.as_ref().map(local_text).unwrap_or_default();
@@ -160,12 +161,16 @@ fn limits(proxy: &Proxy) -> String {
 }
 
 fn local_text(limit: &LocalLimit) -> String {
-    let bucket = |bucket: &TokenBucket| format!("{} and {} every {}", bucket.most, bucket.per_fill, bucket.interval);
+    let bucket = |bucket: &TokenBucket| format!("{}, {} more every {}", bucket.most, bucket.per_fill, bucket.interval);
     let mut text = limit.bucket.as_ref().map_or_else(|| "no bucket".to_owned(), bucket);
     for own in &limit.descriptors {
         let _ = write!(text, ", {} for {:?}", bucket(&own.bucket), own.entries);
     }
-    let _ = write!(text, ", enabled {}, enforced {} per million, then {}", limit.enabled.0, limit.enforced.0, limit.status);
+    let shares = (limit.enabled, limit.enforced);
+    if shares != (PerMillion::ALL, PerMillion::ALL) {
+        let _ = write!(text, ", enabled for {} and enforced for {} of a million", shares.0.0, shares.1.0);
+    }
+    let _ = write!(text, ", then {}", limit.status);
     text
 }
 

@@ -42,6 +42,31 @@ pub enum ChainPlace {
     Last,
 }
 
+impl Traffic {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Traffic::Inbound => "inbound",
+            Traffic::Outbound => "outbound",
+            Traffic::Gateway => "at the gateway",
+        }
+    }
+}
+
+impl ChainPlace {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            ChainPlace::First => "before tokens and policies",
+            ChainPlace::AfterTokens => "between tokens and policies",
+            ChainPlace::AfterPolicies => "between policies and faults",
+            ChainPlace::Last => "before the router",
+        }
+    }
+}
+
 /// A filter that limits rates.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitFilter {
