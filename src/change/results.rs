@@ -21,7 +21,7 @@ pub(super) enum Likeness {
 }
 
 /// What a route makes of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect<'r> {
     /// This in place of its beginning, which is this text.
     Replaced { beginning: &'r str, ignore_case: bool, new: &'r str },
@@ -51,6 +51,7 @@ pub(super) fn compare(one: &Route, other: &Route) -> Likeness {
         return Likeness::Different;
     }
     let (Some(before), Some(after)) = (effect(one), effect(other)) else { return Likeness::Unknown };
+    let (before, after) = (below(before, other), below(after, one));
     let exact = [one, other].into_iter().find_map(|route| match &route.matcher.path {
         PathMatch { test: PathTest::Exact(path), ignore_case: false, .. } => Some(path.as_str()),
         _ => None,
@@ -81,6 +82,23 @@ pub(super) fn compare(one: &Route, other: &Route) -> Likeness {
         (Effect::Pattern(one, before), Effect::Pattern(other, after)) if one == other && before == after => Likeness::Same,
         _ => Likeness::Unknown,
     }
+}
+
+/// What the removal of a segment (Gateway API's replacement of a prefix by `/`) makes of paths that begin
+/// with the segment and a slash, as the other route asks.
+fn below<'r>(effect: Effect<'r>, other: &'r Route) -> Effect<'r> {
+    let Effect::Pattern(pattern, r"/\2") = effect else { return effect };
+    let PathMatch { test: PathTest::Prefix(asked), ignore_case: false, .. } = &other.matcher.path else { return effect };
+    let quoted = pattern.source().strip_prefix('^').and_then(|source| source.strip_suffix("(/?)(.*)"));
+    let Some(quoted) = quoted else { return effect };
+    let beginning = asked.match_indices('/').map(|(at, _)| &asked[..=at]);
+    let mut removed = beginning.filter(|beginning| quoted_alike(quoted, &beginning[..beginning.len() - 1]));
+    removed.next().map_or(effect, |beginning| Effect::Replaced { beginning, ignore_case: false, new: "/" })
+}
+
+/// Whether a pattern is a text with backslashes before characters that mean something.
+fn quoted_alike(quoted: &str, text: &str) -> bool {
+    Pattern::new(quoted).is_ok_and(|pattern| pattern.matches(text)) && quoted.replace('\\', "") == text
 }
 
 /// Whether the upstream is told of another path, be it the same (`x-envoy-original-path`).
@@ -197,6 +215,9 @@ mod tests {
             (route(prefix("/a"), whole("/b")), route(prefix("/"), by("/.*", "/b")), Likeness::Same),
             (route(exact("/a/x"), by("^/a/(.)", r"/\1")), route(exact("/a/x"), whole("/x")), Likeness::Same),
             (route(prefix("/a"), by("^/a", "/b")), route(prefix("/a"), begins("/b")), Likeness::Unknown),
+            (route(prefix("/a.b/"), begins("/")), route(prefix("/"), by(r"^/a\.b(/?)(.*)", r"/\2")), Likeness::Same),
+            (route(prefix("/a.b/c/"), begins("/c/")), route(prefix("/"), by(r"^/a\.b(/?)(.*)", r"/\2")), Likeness::Same),
+            (route(prefix("/a.b"), begins("/")), route(prefix("/"), by(r"^/a\.b(/?)(.*)", r"/\2")), Likeness::Unknown),
             (route(prefix("/a"), whole("/b?q")), route(prefix("/a"), begins("/b")), Likeness::Unknown),
         ] {
             assert_eq!(compare(&one, &other), likeness, "{one:?} {other:?}");

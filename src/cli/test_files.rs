@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use meshsim::diagnostic::Diagnostic;
+use meshsim::diagnostic::{Diagnostic, Severity};
 use meshsim::resource::{Decoder, Objects};
 use meshsim::source::{FileId, Sources};
 use meshsim::suite::router_check::Routes;
@@ -64,6 +64,10 @@ pub(crate) fn load(paths: &[PathBuf], route_config: Option<&Path>, input: &Input
         }));
     }
     test_findings.append(&mut test_findings_of_routes);
+    if !route_config.is_empty() && routes.is_none() && test_findings.iter().all(|finding| finding.severity != Severity::Error) {
+        let names = route_config.iter().filter_map(|file| sources.get(*file)).map(|source| source.name().to_owned());
+        return Err(Stop::Unusable(names.map(|name| format!("{name}: holds no route configuration")).collect()));
+    }
     for file in named.iter().chain(&beside) {
         let mut documents = Vec::new();
         let findings = input::parse(&mut sources, *file, |document| documents.push(document));

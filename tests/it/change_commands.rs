@@ -313,6 +313,19 @@ fn a_migration_to_gateway_api_is_proven_equal_or_refuted() {
         ("a rewritten path", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{uri: /bar}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplaceFullPath, replaceFullPath: /bar}}}}}}], {}}}", path("Exact", "/foo"), back("v1")), true),
         ("a rewritten prefix", format!("{{{both}, rewrite: {{uri: /bar}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /bar}}}}}}], {}}}", path("PathPrefix", "/foo"), back("v1")), false),
         ("a rewritten prefix, each with its slash", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{uri: /bar}}, {0}}}, {{match: [{{uri: {{prefix: /foo/}}}}], rewrite: {{uri: /bar/}}, {0}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /bar}}}}}}], {}}}", path("PathPrefix", "/foo"), back("v1")), true),
+        (
+            "a removed prefix",
+            format!(
+                "{{match: [{{uri: {{exact: /foo}}}}, {{uri: {{prefix: /foo/}}}}], rewrite: {{uri: /}}, {}}}",
+                to("v1")
+            ),
+            format!(
+                "{{{}, filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /}}}}}}], {}}}",
+                path("PathPrefix", "/foo"),
+                back("v1")
+            ),
+            true,
+        ),
         ("a rewritten authority", format!("{{match: [{{uri: {{exact: /foo}}}}], rewrite: {{authority: new.test}}, {}}}", to("v1")), format!("{{{}, filters: [{{type: URLRewrite, urlRewrite: {{hostname: new.test}}}}], {}}}", path("Exact", "/foo"), back("v1")), true),
     ] {
         let (code, text) = change_of(&virtual_service(&rest(&before)), &route(&others(&after)));

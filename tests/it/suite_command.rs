@@ -330,6 +330,22 @@ warning[MSH0501]: a condition on the client's certificate is not modelled; tests
 "#]]);
     run(&["--filter", "share", "--coverage-threshold", "30"]).code(1);
     run(&["--filter", "share", "--coverage-threshold", "10"]).code(0);
+    for (configuration, code) in [
+        ("", 2),
+        ("virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}}]}]", 1),
+        (
+            "virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: []}}}]}]",
+            1,
+        ),
+        (
+            "virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: a, timeout: {seconds: 99999999999}}}]}]",
+            1,
+        ),
+    ] {
+        write(folder.path(), &[("routes.yaml", configuration)]);
+        let stderr = String::from_utf8_lossy(&run(&[]).code(code).get_output().stderr).into_owned();
+        assert!(stderr.contains("error"), "{configuration}\n{stderr}");
+    }
     let twice = ROUTE_CONFIGURATION.replace("'*.shop.test'", "Shop.test").replace("[0-9]+", "(");
     write(folder.path(), &[("routes.yaml", &twice)]);
     run(&[]).code(1).stderr_eq(str![[r#"

@@ -370,7 +370,11 @@ impl Decode for ProtoDuration {
             return Duration::decode(node, cx).map(ProtoDuration);
         }
         let parts = Parts::decode(node, cx)?;
-        let nanos = parts.seconds.unwrap_or(0).checked_mul(1_000_000_000)?.checked_add(parts.nanos.unwrap_or(0))?;
+        let seconds = parts.seconds.unwrap_or(0).checked_mul(1_000_000_000);
+        let Some(nanos) = seconds.and_then(|seconds| seconds.checked_add(parts.nanos.unwrap_or(0))) else {
+            cx.invalid(node.span, "longer than any duration");
+            return None;
+        };
         Some(ProtoDuration(Duration::from_nanos(nanos)))
     }
 

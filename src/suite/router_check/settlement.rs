@@ -249,10 +249,31 @@ pub(super) fn not_modelled(route: &Written) -> Vec<Refusal> {
     }
     let redirect = route.redirect.as_ref().and_then(|redirect| redirect.regex_rewrite.as_ref());
     all.extend(redirect.and_then(|own| own.pattern.pattern().err()));
+    all.extend(refused_by_envoy(route));
     let legs =
         route.route.iter().filter_map(|forward| forward.weighted_clusters.as_ref()).flat_map(|weighted| &weighted.clusters);
     let of_legs = legs.flat_map(|leg| leg.request_headers_to_add.iter().chain(&leg.response_headers_to_add));
     let of_route = route.request_headers_to_add.iter().chain(&route.response_headers_to_add);
     all.extend(of_legs.chain(of_route).filter_map(HeaderValueOption::not_modelled));
     all
+}
+
+/// What of a route's action Envoy would not take.
+fn refused_by_envoy(route: &Written) -> Option<Refusal> {
+    let has_action = route.route.is_some() || route.redirect.is_some() || route.direct_response.is_some();
+    if !has_action && route.filter_action.is_none() && route.non_forwarding_action.is_none() {
+        return Some(Refusal::invalid("a route does nothing", route.span));
+    }
+    let forward = route.route.as_ref()?;
+    let has_cluster = forward.cluster.is_some()
+        || forward.cluster_header.is_some()
+        || forward.cluster_specifier_plugin.is_some()
+        || forward.inline_cluster_specifier_plugin.is_some();
+    let weights = forward.weighted_clusters.iter().flat_map(|weighted| &weighted.clusters);
+    let total: u64 = weights.map(|cluster| u64::from(cluster.weight.unwrap_or(0))).sum();
+    match (&forward.weighted_clusters, has_cluster) {
+        (Some(weighted), _) if total == 0 => Some(Refusal::invalid("the weights add up to nothing", weighted.span)),
+        (None, false) => Some(Refusal::invalid("a route forwards to no cluster", forward.span)),
+        _ => None,
+    }
 }
