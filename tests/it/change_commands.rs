@@ -230,6 +230,35 @@ fn change_of(before: &str, after: &str) -> (i32, String) {
 }
 
 #[test]
+fn a_limit_that_lets_in_more_is_told_by_its_figures() {
+    let four = "\
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: limit}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: SIDECAR_INBOUND}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: envoy.filters.http.local_ratelimit
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+          token_bucket: {max_tokens: 4, tokens_per_fill: 4, fill_interval: 60s}
+          filter_enabled: {default_value: {numerator: 100}}
+          filter_enforced: {default_value: {numerator: 100}}
+";
+    let (code, text) = change_of(four, &four.replace("max_tokens: 4", "max_tokens: 9"));
+    assert_eq!(code, 1);
+    let told = "rate limits  inbound before tokens and policies: 4, 4 more every 60s, then 429 → inbound before tokens and policies: 9, 4 more every 60s, then 429";
+    assert!(text.contains("what app-v1.default, app-v2.default lets in") && text.contains(told), "{text}");
+    // A change that moves it to another place in its file is none.
+    let (code, text) = change_of(four, &format!("# moved\n{four}"));
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn who_may_no_longer_call_what_is_told_with_a_call() {
     let policy = |name: &str, spec: &str| {
         format!(

@@ -76,7 +76,9 @@ fn local_text(limit: &LocalLimit, met: &MetLimit<'_>) -> Option<String> {
             text.push_str(&format!("; enabled for {} %, enforced for {} %", percent(enabled), percent(enforced)));
         }
     }
-    Some(format!("{text}, then {}", limit.status))
+    let headers: Vec<String> = limit.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let with = if headers.is_empty() { String::new() } else { format!(" with {}", headers.join(", ")) };
+    Some(format!("{text}, then {}{with}", limit.status))
 }
 
 fn bucket(bucket: &TokenBucket) -> String {
@@ -104,7 +106,7 @@ fn global(proxy: &Proxy, limit: &GlobalLimit, met: &MetLimit<'_>) -> String {
         format!("{}: {most}", entries(entry))
     };
     let all: Vec<String> = met.descriptors.iter().map(said).collect();
-    format!("domain {domain}, {}, then {}", all.join("; "), limit.status)
+    format!("domain {domain}, {}, then {} with x-envoy-ratelimited: true", all.join("; "), limit.status)
 }
 
 pub(super) fn tree(limit: &LimitView) -> Tree {
