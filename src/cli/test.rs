@@ -9,7 +9,7 @@ use meshsim::mesh::{self, CompileOptions, Mesh};
 use meshsim::report::{self, MutantFate, SuiteReport};
 use meshsim::resource::Objects;
 use meshsim::source::Sources;
-use meshsim::suite::router_check::{Routes, route_coverage};
+use meshsim::suite::router_check::{RouteCoverage, Routes, route_coverage};
 use meshsim::suite::{self, Case, Coverage, Mutant, Verdict, judge, mutants};
 use meshsim::text::{Style, plural};
 use rayon::prelude::*;
@@ -142,21 +142,40 @@ pub(crate) fn run(args: &TestArgs, cx: &mut Context) -> Outcome {
     if args.update {
         return update(&sources, &judged, cx);
     }
-    let shown = SuiteReport { sources: &sources, cases: &judged, skipped, all: cx.verbosity() == Verbosity::Verbose };
+    let covered = wants_coverage(args).then(|| covered(&prepared, &judged));
+    let fates = args.mutate.then(|| mutated(&prepared, &judged, &options));
+    let shown = SuiteReport {
+        sources: &sources,
+        cases: &judged,
+        skipped,
+        all: cx.verbosity() == Verbosity::Verbose,
+        coverage: covered.as_ref().map(|covered| &covered.rules),
+        mutants: fates.as_deref(),
+    };
     cx.print(&match args.output {
         Format::Text => report::suite(&shown, style),
         Format::Json => report::suite_json(&shown),
         Format::Junit => report::suite_junit(&shown),
     })?;
     let mut passed = judged.iter().all(|(_, verdict)| verdict.passed());
-    passed &= cover(args, &sources, &prepared, &judged, style, cx)?;
-    if args.mutate {
-        let fates = mutated(&prepared, &judged, &options);
+    if let Some(covered) = &covered {
+        passed &= cover(args, &sources, covered, style, cx)?;
+    }
+    if let Some(fates) = &fates {
         passed &= fates.iter().all(|(_, fate)| *fate != MutantFate::Survived);
-        let text = report::mutants(&sources, &fates, style);
-        if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
+        beside(args, &report::mutants(&sources, fates, style), cx)?;
     }
     Ok(if passed { Exit::Good } else { Exit::Findings })
+}
+
+/// Shows a text after the result. What is not for people has it in itself, or has no place for it.
+fn beside(args: &TestArgs, text: &str, cx: &mut Context) -> Result<(), Stop> {
+    match args.output {
+        Format::Text => cx.print(&format!("\n{text}"))?,
+        Format::Json => {}
+        Format::Junit => cx.findings(text),
+    }
+    Ok(())
 }
 
 /// Prints a test for each rule that a request can reach.
@@ -216,44 +235,49 @@ fn undecided(sources: &Sources, judged: &[(Case, Verdict)], cx: &mut Context) {
     }
 }
 
-/// Shows and writes coverage; gives whether it is enough.
-fn cover(
-    args: &TestArgs,
-    sources: &Sources,
-    prepared: &[Prepared],
-    judged: &[(Case, Verdict)],
-    style: Style,
-    cx: &mut Context,
-) -> Result<bool, Stop> {
-    let wanted =
-        args.coverage || args.coverage_threshold.is_some() || args.coverage_html.is_some() || args.coverage_lcov.is_some();
-    if !wanted {
-        return Ok(true);
-    }
-    let mut coverage = Coverage::default();
-    let mut of_routes = None;
+/// What tests speak about.
+struct Covered {
+    /// Parts of rules.
+    rules: Coverage,
+    /// Routes of a route configuration.
+    routes: Option<RouteCoverage>,
+}
+
+fn wants_coverage(args: &TestArgs) -> bool {
+    args.coverage || args.coverage_threshold.is_some() || args.coverage_html.is_some() || args.coverage_lcov.is_some()
+}
+
+fn covered(prepared: &[Prepared], judged: &[(Case, Verdict)]) -> Covered {
+    let mut covered = Covered { rules: Coverage::default(), routes: None };
     let traces = || judged.iter().map(|(_, verdict)| &verdict.trace);
     for set in prepared {
-        coverage.add(match &set.routes {
+        covered.rules.add(match &set.routes {
             Some(routes) => Coverage::of_routes(routes, traces()),
             None => Coverage::new(&set.mesh, &set.objects, traces()),
         });
-        of_routes = set.routes.as_ref().map(|routes| route_coverage(routes, traces())).or(of_routes);
+        covered.routes = set.routes.as_ref().map(|routes| route_coverage(routes, traces())).or(covered.routes);
     }
+    covered
+}
+
+/// Shows and writes coverage; gives whether it is enough.
+fn cover(args: &TestArgs, sources: &Sources, covered: &Covered, style: Style, cx: &mut Context) -> Result<bool, Stop> {
+    let coverage = &covered.rules;
     if args.coverage {
-        let mut text = report::coverage(&coverage, sources, style);
-        text.extend(of_routes.iter().map(|coverage| format!("\n{}", report::route_coverage(coverage, sources, style))));
-        if args.output == Format::Text { cx.print(&format!("\n{text}"))? } else { cx.findings(&text) }
+        let mut text = report::coverage(coverage, sources, style);
+        let routes = covered.routes.iter().map(|routes| format!("\n{}", report::route_coverage(routes, sources, style)));
+        text.extend(routes);
+        beside(args, &text, cx)?;
     }
     if let Some(file) = &args.coverage_html {
-        result_file::write(file, report::coverage_html(&coverage, sources).as_bytes())?;
+        result_file::write(file, report::coverage_html(coverage, sources).as_bytes())?;
     }
     if let Some(file) = &args.coverage_lcov {
-        result_file::write(file, report::coverage_lcov(&coverage, sources).as_bytes())?;
+        result_file::write(file, report::coverage_lcov(coverage, sources).as_bytes())?;
     }
     let threshold = args.coverage_threshold.unwrap_or(0);
-    let (what, (covered, all)) = match of_routes {
-        Some(coverage) => ("routes", (coverage.covered, coverage.entries)),
+    let (what, (covered, all)) = match &covered.routes {
+        Some(routes) => ("routes", (routes.covered, routes.entries)),
         None => ("parts", coverage.count(None)),
     };
     let enough = covered * 100 >= threshold * all;
@@ -265,10 +289,12 @@ fn cover(
 
 /// Makes every mistake and judges the cases that pass without it.
 fn mutated(prepared: &[Prepared], judged: &[(Case, Verdict)], options: &CompileOptions) -> Vec<(Mutant, MutantFate)> {
-    let passed: Vec<&Case> = judged.iter().filter(|(_, verdict)| verdict.passed()).map(|(case, _)| case).collect();
-    let mut all = Vec::new();
+    let (mut all, mut judged) = (Vec::new(), judged);
     for set in prepared {
-        let own: Vec<&Case> = set.cases.iter().filter(|case| passed.contains(case)).collect();
+        // Verdicts are in the order of the cases; a run that was stopped has fewer.
+        let (own, rest) = judged.split_at(set.cases.len().min(judged.len()));
+        judged = rest;
+        let own: Vec<&Case> = own.iter().filter(|(_, verdict)| verdict.passed()).map(|(case, _)| case).collect();
         let fates: Vec<(Mutant, MutantFate)> = mutants(&set.objects)
             .into_par_iter()
             .map(|mutant| {

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::source::{Sources, Span};
-use crate::suite::{Case, Mutant, Verdict};
+use crate::suite::{Case, Coverage, Mutant, Verdict};
 use crate::text::{Ink, Style, plural};
 
 /// Judged cases.
@@ -19,6 +20,10 @@ pub struct SuiteReport<'a> {
     pub skipped: usize,
     /// Whether passed cases are listed too.
     pub all: bool,
+    /// What the cases speak about, if it was asked for.
+    pub coverage: Option<&'a Coverage>,
+    /// Mistakes that were made on purpose, if any were.
+    pub mutants: Option<&'a [(Mutant, MutantFate)]>,
 }
 
 impl SuiteReport<'_> {
@@ -139,6 +144,17 @@ pub fn suite_json(report: &SuiteReport<'_>) -> String {
         Wire { schema: "meshsim.tests/v1", passed: report.passed(), failed, skipped: report.not_judged(), tests: Vec::new() };
     let mut json = serde_json::to_value(wire).unwrap_or_default();
     json["tests"] = report.cases.iter().map(case).collect();
+    if let Some(coverage) = report.coverage {
+        let items = coverage
+            .items
+            .iter()
+            .map(|item| json!({"kind": item.kind.word(), "place": report.place(item.span), "covered": item.is_covered()}));
+        json["coverage"] = items.collect();
+    }
+    if let Some(mutants) = report.mutants {
+        let one = |(mutant, fate): &(Mutant, MutantFate)| json!({"what": mutant.what, "place": report.place(mutant.span), "fate": fate.word()});
+        json["mutants"] = mutants.iter().map(one).collect();
+    }
     format!("{json:#}\n")
 }
 
@@ -242,4 +258,16 @@ pub enum MutantFate {
     Survived,
     /// It changes nothing that a proxy does.
     WithoutEffect,
+}
+
+impl MutantFate {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            MutantFate::Noticed => "noticed",
+            MutantFate::Survived => "survived",
+            MutantFate::WithoutEffect => "without effect",
+        }
+    }
 }

@@ -86,6 +86,19 @@ all               11  11  100%
 }
 
 #[test]
+fn coverage_and_mutants_are_part_of_the_json() {
+    let tests = "from: app-v1\ntests:\n- {name: old, request: {url: 'http://app/old'}, expect: {status: 301}}\n";
+    let folder = folder(&[("app.test.yaml", tests)]);
+    let assert = meshsim(folder.path(), &["test", ".", "--coverage", "--mutate", "-o", "json"]).code(1).stderr_eq("");
+    let json: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).expect("it is JSON");
+    let count = |list: &str, key: &str, value: serde_json::Value| {
+        json[list].as_array().expect("it is a list").iter().filter(|item| item[key] == value).count()
+    };
+    assert_eq!((count("coverage", "covered", true.into()), count("coverage", "covered", false.into())), (1, 10), "{json:#}");
+    assert!(count("mutants", "fate", "noticed".into()) > 0 && count("mutants", "fate", "survived".into()) > 0, "{json:#}");
+}
+
+#[test]
 fn what_does_not_hold_is_told_with_its_place_and_can_be_brought_up_to_date() {
     let tests = "\
 from: app-v1
