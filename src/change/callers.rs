@@ -16,12 +16,22 @@ use crate::mesh::authorization::{Authorization, Test, Text};
 use crate::mesh::network::Network;
 use crate::mesh::{Proxy, ProxyKind};
 use crate::routing::authentication::carry;
+use crate::routing::matching::is_joined;
 use crate::routing::server::{CallerTls, Content, FilterOutcome, Served, ServerCall, ServerEnd, admitted, serve};
 use crate::routing::token::Token;
 use crate::routing::{Request, Scheme, normalise};
 
 /// Calls that are sent to one pair of servers.
 const CALLS_MAX: usize = 40_000;
+
+/// Whose certificates are trusted.
+#[derive(Debug, Clone)]
+pub(super) struct TrustDomains {
+    /// By either side.
+    pub(super) all: Vec<String>,
+    /// Whether both sides trust the same.
+    pub(super) are_alike: bool,
+}
 
 /// What became of all calls.
 pub(super) struct Compared {
@@ -32,9 +42,10 @@ pub(super) struct Compared {
 }
 
 /// Compares what two servers let in.
-pub(super) fn compare(pair: Pair<'_>, trust_domains: &[String]) -> Compared {
+pub(super) fn compare(pair: Pair<'_>, trust_domains: &TrustDomains) -> Compared {
     let tests: Vec<&Test> = tests(&pair.base.inbound.authorization).chain(tests(&pair.head.inbound.authorization)).collect();
-    let mut parts = Parts::of(pair, &tests, trust_domains);
+    let mut parts = Parts::of(pair, &tests, &trust_domains.all);
+    parts.is_complete &= trust_domains.are_alike;
     parts.cut();
     let mut found: Vec<(Kind, CallChange)> = Vec::new();
     parts.each(|call, token| {
@@ -132,8 +143,8 @@ struct Parts {
     methods: Vec<String>,
     paths: Vec<String>,
     hosts: Vec<String>,
-    /// Headers by name; `None` is its absence.
-    headers: Vec<(String, Vec<Option<String>>)>,
+    /// Headers by name, with the lines that there may be; none is one of the possibilities.
+    headers: Vec<(String, Vec<Vec<String>>)>,
     tokens: Vec<Option<Token>>,
     is_complete: bool,
 }
@@ -145,8 +156,16 @@ const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
 /// Where tokens are looked for.
 const AUTHORIZATION: &str = "authorization";
 
-const IDENTITY: &str = "/ns/[a-z0-9-]+/sa/[a-z0-9-]+";
-const HEADER: &str = r"\A[!-~](?:[ -~]*[!-~])?\z";
+/// Where clients write down where a request came from.
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Kinds of lines of one header that are tried out together.
+const LINES_MAX: usize = 4;
+
+const IDENTITY: &str = "/ns/[a-z0-9-]+/sa/[a-z0-9.-]+";
+const METHOD: &str = r"\A[!#$%&'*+.^_`|~0-9A-Za-z-]+\z";
+const AUTHORITY: &str = r"\A[!-~&&[^/?#@\\]]+\z";
+const HEADER: &str = r"\A(?:[!-~](?:[ -~]*[!-~])?)?\z";
 
 impl Parts {
     fn of(pair: Pair<'_>, tests: &[&Test], trust_domains: &[String]) -> Self {
@@ -190,12 +209,12 @@ impl Parts {
                 _ => None,
             })
             .collect();
-        parts.hosts = parts.divided(r"\A[A-Za-z0-9.-]+(?::[0-9]+)?\z", &hosts, &["app.test"], &|_| true);
+        parts.hosts = parts.divided(AUTHORITY, &hosts, &["app.test"], &|_| true);
         let methods = texts(&|test| match test {
             Test::Header(name, text) if name == ":method" => Some(text),
             _ => None,
         });
-        parts.methods = parts.divided(r"\A[A-Z]+\z", &methods, &["GET", "POST", "PUT", "DELETE", "PATCH"], &|_| true);
+        parts.methods = parts.divided(METHOD, &methods, &["GET", "POST", "PUT", "DELETE", "PATCH"], &|_| true);
         parts.headers(tests);
         parts.tokens(pair, tests);
         let is_unknown = |test: &&&Test| match test {
@@ -233,13 +252,24 @@ impl Parts {
             });
             let own: Vec<String> = own.collect();
             let values = self.divided(HEADER, &own, &["a"], &|_| true);
-            self.headers.push((name.clone(), [None].into_iter().chain(values.into_iter().map(Some)).collect()));
+            // Tokens and the addresses of clients are put into headers of their own.
+            self.is_complete &= !matches!(name.as_str(), AUTHORIZATION | FORWARDED_FOR);
+            // Lines of most headers are compared one by one, so that several kinds may be there at once.
+            let most = match is_joined(name) {
+                true => 1,
+                false if values.len() <= LINES_MAX => values.len(),
+                false => {
+                    self.is_complete = false;
+                    1
+                }
+            };
+            self.headers.push((name.clone(), subsets(&values, most)));
         }
         let remote: Vec<&Network> =
             tests.iter().filter_map(|test| if let Test::RemoteAddress(network) = test { Some(network) } else { None }).collect();
         if !remote.is_empty() {
-            let values = remote.into_iter().flat_map(ends).map(|address| Some(address.to_string()));
-            self.headers.push(("x-forwarded-for".to_owned(), [None].into_iter().chain(values).collect()));
+            let values = remote.into_iter().flat_map(ends).map(|address| vec![address.to_string()]);
+            self.headers.push((FORWARDED_FOR.to_owned(), [Vec::new()].into_iter().chain(values).collect()));
         }
     }
 
@@ -249,6 +279,8 @@ impl Parts {
         let mut names: Vec<&str> = issuers.clone().map(|issuer| issuer.name.as_str()).collect();
         names.sort_unstable();
         names.dedup();
+        // Where one side reads tokens, a stranger's may be refused there alone.
+        names.extend((!names.is_empty()).then_some("https://unknown.test"));
         let audience = issuers.clone().find_map(|issuer| issuer.audiences.first().cloned());
         let subjects: Vec<String> = tests
             .iter()
@@ -364,15 +396,27 @@ impl Parts {
     fn header_lines(&self) -> Vec<Vec<(String, String)>> {
         let mut all: Vec<Vec<(String, String)>> = vec![Vec::new()];
         for (name, values) in &self.headers {
-            let with = |lines: &Vec<(String, String)>, value: &Option<String>| {
+            let with = |lines: &Vec<(String, String)>, values: &Vec<String>| {
                 let mut lines = lines.clone();
-                lines.extend(value.iter().map(|value| (name.clone(), value.clone())));
+                lines.extend(values.iter().map(|value| (name.clone(), value.clone())));
                 lines
             };
-            all = all.iter().flat_map(|lines| values.iter().map(move |value| with(lines, value))).collect();
+            all = all.iter().flat_map(|lines| values.iter().map(move |values| with(lines, values))).collect();
         }
         all
     }
+}
+
+/// All sets of at most so many values, small ones first.
+fn subsets(values: &[String], most: usize) -> Vec<Vec<String>> {
+    let mut all: Vec<Vec<String>> = vec![Vec::new()];
+    for value in values {
+        let with = all.iter().filter(|set| set.len() < most).map(|set| [set.as_slice(), std::slice::from_ref(value)].concat());
+        let with: Vec<Vec<String>> = with.collect();
+        all.extend(with);
+    }
+    all.sort_by_key(Vec::len);
+    all
 }
 
 fn put(claims: &mut Map<String, Json>, keys: &[String], value: String) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::callers::TrustDomains;
 use super::classes::Tables;
 use super::delta::{ConnectionChange, Delta};
 use super::destinations;
@@ -38,9 +39,10 @@ pub fn compare(base: &Mesh, head: &Mesh) -> Delta {
     let found: Vec<Delta> = groups.par_iter().map(|group| of_group(group)).collect();
     found.into_iter().for_each(|one| delta.add(one));
     destinations::compare(&pairs, &mut delta);
-    let mut trust_domains: Vec<String> = base.trust_domains.iter().chain(&head.trust_domains).cloned().collect();
-    trust_domains.sort();
-    trust_domains.dedup();
+    let mut all: Vec<String> = base.trust_domains.iter().chain(&head.trust_domains).cloned().collect();
+    all.sort();
+    all.dedup();
+    let trust_domains = TrustDomains { all, are_alike: base.trust_domains == head.trust_domains };
     server_side::compare(&pairs, &trust_domains, &mut delta);
     delta
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
-use super::callers;
+use super::callers::{self, TrustDomains};
 use super::delta::{CallChange, Delta, FacetChange, ServerChange};
 use super::likeness::Pair;
 use crate::mesh::Proxy;
@@ -16,7 +16,7 @@ use crate::mesh::route::PerMillion;
 
 /// Compares the server sides of each pair. Most servers of a mesh are alike, so each kind of pair is
 /// compared once.
-pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &[String], delta: &mut Delta) {
+pub(super) fn compare(pairs: &[Pair<'_>], trust_domains: &TrustDomains, delta: &mut Delta) {
     let is_unlike = |pair: &&Pair<'_>| pair.base.inbound != pair.head.inbound || pair.base.limits != pair.head.limits;
     let unlike = pairs.iter().filter(is_unlike);
     let mut kinds: BTreeMap<(String, String), Vec<Pair<'_>>> = BTreeMap::new();
@@ -67,7 +67,7 @@ fn description(proxy: &Proxy) -> String {
 }
 
 /// What is different, if anything is.
-fn of_pair(pair: Pair<'_>, trust_domains: &[String]) -> Option<(Vec<FacetChange>, Vec<CallChange>)> {
+fn of_pair(pair: Pair<'_>, trust_domains: &TrustDomains) -> Option<(Vec<FacetChange>, Vec<CallChange>)> {
     let mut all = facets(pair.base, pair.head);
     let (one, other) = (&pair.base.inbound.authorization, &pair.head.inbound.authorization);
     let decides = [(&one.http, &other.http), (&one.tcp, &other.tcp)];

@@ -279,6 +279,7 @@ fn policy_rule(choices: &mut Choices) -> String {
         "",
         "",
         "when: [{key: 'request.headers[x-user]', values: [jo, 'j*']}]",
+        "when: [{key: 'request.headers[x-user]', values: [jo]}, {key: 'request.headers[x-user]', values: [ann]}]",
         "when: [{key: 'request.headers[x-user]', notValues: [jo]}]",
     ]);
     format!("{{{operation}{source}{when}}}")
@@ -286,13 +287,14 @@ fn policy_rule(choices: &mut Choices) -> String {
 
 fn call(choices: &mut Choices) -> ServerCall {
     let headers = ["jo", "jim", "ann"][..].iter().map(|user| vec![("x-user".to_owned(), (*user).to_owned())]);
-    let headers: Vec<Vec<(String, String)>> = headers.chain([Vec::new()]).collect();
+    let line = |user: &str| ("x-user".to_owned(), user.to_owned());
+    let headers: Vec<Vec<(String, String)>> = headers.chain([Vec::new(), vec![line("ann"), line("jo")]]).collect();
     let request = Request {
         method: choices.of(&["GET", "POST", "PUT", "DELETE"]).to_owned(),
         scheme: Scheme::Http,
         authority: choices.of(&["app", "shop.test", "other", "APP"]).to_owned(),
         path: choices.of(&["/", "/a", "/a/", "/a/b", "/a/c/b", "/x/b", "/ab"]).to_owned(),
-        headers: headers[choices.below(4)].clone(),
+        headers: headers[choices.below(headers.len())].clone(),
     };
     let identity = choices.of(&["spiffe://cluster.local/ns/shop/sa/a", "spiffe://cluster.local/ns/ops/sa/shop", ""]);
     ServerCall {
