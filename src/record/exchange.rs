@@ -1,7 +1,7 @@
 //! What the proxies would have written down: one exchange for each request at each proxy on its way.
 //!
 //! The caller's proxy writes one exchange for each call, whatever the number of tries; the callee's
-//! proxy writes one for each try that reached it. That is how Envoy's access log, Istio's standard
+//! proxy writes one for each try that reached it, be it only to be turned away. That is how Envoy's access log, Istio's standard
 //! metrics and the spans of a trace count too.
 
 use rustc_hash::FxHashMap;
@@ -156,6 +156,31 @@ impl<F: FnMut(&Exchange)> Recorder for Journal<F> {
                     mirror: caller.is_some_and(|open| open.mirror),
                 };
                 self.visits.insert(visit, exchange);
+            }
+            Observation::TurnedAway { request, call, source, hop, service, workload, place, status, flags, details } => {
+                let caller = self.calls.get(&call).copied();
+                let span = self.next_span();
+                (self.hand_on)(&Exchange {
+                    reporter: Reporter::Destination,
+                    request,
+                    span,
+                    parent: caller.map_or(0, |open| open.span),
+                    began: at,
+                    ended: at,
+                    source,
+                    source_place: caller.map_or(PlaceId::NONE, |open| open.source_place),
+                    hop,
+                    service,
+                    workload,
+                    place,
+                    leg: caller.map_or(0, |open| open.leg),
+                    status,
+                    flags,
+                    details,
+                    attempts: 0,
+                    upstream_took: None,
+                    mirror: caller.is_some_and(|open| open.mirror),
+                });
             }
             Observation::Reached { visit, place, mirror, .. } => {
                 if let Some(open) = self.visits.get_mut(&visit) {

@@ -300,6 +300,29 @@ pub enum Observation {
         /// Whether nobody waited for the answer any more.
         orphaned: bool,
     },
+    /// The proxy of a pod has turned a request away, by a policy or a limit.
+    TurnedAway {
+        /// Whose.
+        request: RequestId,
+        /// The call that it belongs to.
+        call: CallId,
+        /// Who calls.
+        source: PartyId,
+        /// The way through the caller's proxy.
+        hop: HopId,
+        /// The service.
+        service: CalledId,
+        /// The workload of the pod.
+        workload: ReachedId,
+        /// The pod.
+        place: PlaceId,
+        /// The status of the answer.
+        status: u16,
+        /// Response flags.
+        flags: FlagSet,
+        /// Response-code details.
+        details: &'static str,
+    },
     /// A proxy begins to try a call; an endpoint is still to be picked.
     Tried {
         /// The call.
@@ -404,6 +427,7 @@ impl Observation {
             | Observation::Queued { request, .. }
             | Observation::WorkBegan { request, .. }
             | Observation::VisitEnded { request, .. }
+            | Observation::TurnedAway { request, .. }
             | Observation::Tried { request, .. }
             | Observation::Picked { request, .. }
             | Observation::Connected { request, .. }

@@ -205,6 +205,7 @@ impl Recorder for Tally {
             | Observation::Queued { .. }
             | Observation::WorkBegan { .. }
             | Observation::VisitEnded { .. }
+            | Observation::TurnedAway { .. }
             | Observation::Tried { .. }
             | Observation::Picked { .. }
             | Observation::Connected { .. }

@@ -156,6 +156,7 @@ impl WaterfallRecorder {
             }
             Observation::CallEnded { call, outcome, .. } => self.call_ended(call, at, outcome),
             Observation::Tried { .. }
+            | Observation::TurnedAway { .. }
             | Observation::Picked { .. }
             | Observation::Connected { .. }
             | Observation::Reached { .. }

@@ -7,6 +7,7 @@ use super::queue::TimerId;
 use crate::draw::Draw;
 use crate::mesh::cluster::TlsMode;
 use crate::record::{FlagSet, Labels, PartyId, ReachedId, RequestId};
+use crate::routing::Flag;
 use crate::time::Instant;
 
 /// Who waits for a call.
@@ -136,6 +137,10 @@ pub(super) struct Denial {
     pub(super) grpc: Option<u32>,
     /// Whether the answer says that it was refused to limit a rate.
     pub(super) says_limited: bool,
+    /// The flag in the server's log.
+    pub(super) flag: Option<Flag>,
+    /// The details there.
+    pub(super) details: &'static str,
 }
 
 /// Where a visit is.

@@ -17,7 +17,7 @@ use crate::mesh::rate_limit::ChainPlace;
 use crate::mesh::{Mesh, Proxy, ProxyKind, WorkloadId};
 use crate::record::Recorder;
 use crate::routing::limits::LimitPosition;
-use crate::routing::server::{CallerTls, Content, ServerCall, ServerEnd, admitted, append_client, serve};
+use crate::routing::server::{CallerTls, Content, Served, ServerCall, ServerEnd, admitted, append_client, serve};
 use crate::routing::{Received, Reply, Request};
 use crate::workload::UrlKind;
 
@@ -169,7 +169,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let served = serve(proxy, &call);
         let refusal = match served.end {
             ServerEnd::Denied { http: true } | ServerEnd::BadToken(_) => {
-                served.answer().reply.map(|reply| Reception::Denied(Denial::of(&reply)))
+                served.answer().reply.map(|reply| Reception::Denied(Denial::of(&reply, details(&served))))
             }
             ServerEnd::Denied { http: false } => Some(Reception::Closed),
             // Which connections arrive at all is settled before.
@@ -236,9 +236,21 @@ impl<R: Recorder> Engine<'_, '_, R> {
     }
 }
 
+/// What a server's log says of a request that policies turn away. The name of the rule, which Envoy
+/// adds where one matches, is left out.
+fn details(served: &Served<'_>) -> &'static str {
+    match served.end {
+        ServerEnd::BadToken(refusal) => refusal.details(),
+        _ if served.filters.last().is_some_and(|last| last.rule().is_none()) => "rbac_access_denied_matched_policy[none]",
+        _ => "rbac_access_denied",
+    }
+}
+
 impl Denial {
-    pub(super) fn of(reply: &Reply) -> Denial {
+    fn of(reply: &Reply, details: &'static str) -> Denial {
         Denial {
+            flag: None,
+            details,
             status: reply.status,
             grpc: reply.headers.first("grpc-status").and_then(|code| code.parse().ok()),
             says_limited: reply.headers.first("x-envoy-ratelimited").is_some(),

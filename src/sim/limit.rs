@@ -59,7 +59,8 @@ impl Refusal {
     /// What the caller's proxy gets to see of it.
     pub(super) fn as_denial(&self) -> Denial {
         let status = if self.grpc.is_some() { 200 } else { self.status };
-        Denial { status, grpc: self.grpc, says_limited: self.says_limited }
+        let Refusal { grpc, says_limited, flag, details, .. } = *self;
+        Denial { status, grpc, says_limited, flag: Some(flag), details }
     }
 }
 

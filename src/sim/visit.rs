@@ -4,12 +4,12 @@
 use super::call::{Ended, NewCall};
 use super::engine::Engine;
 use super::event::Event;
-use super::frame::{Caller, Reception, Site, Visit, VisitState};
+use super::frame::{Caller, Denial, Reception, Site, Visit, VisitState};
 use super::slab::NONE;
 use crate::draw::{Draw, Purpose, below};
 use crate::mesh::cluster::TlsMode;
 use crate::mesh::transport::Arrival;
-use crate::record::{CallId, Observation, PartyId, PlaceId, Recorder, VisitId};
+use crate::record::{CallId, FlagSet, Observation, PartyId, PlaceId, Recorder, VisitId};
 
 /// A visit's random numbers for its application: calls by position, the answer apart from them.
 const REPLY: u64 = 1 << 40;
@@ -32,6 +32,9 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let reception = self.guarded(visit, reception);
         if reception != Reception::Open {
             self.visits[visit].reception = reception;
+            if let Reception::Denied(denial) = reception {
+                self.tell_denial(visit, denial);
+            }
             self.travel_back(visit);
             return;
         }
@@ -47,6 +50,26 @@ impl<R: Recorder> Engine<'_, '_, R> {
         } else {
             self.visits[visit].state = VisitState::Receiving;
         }
+    }
+
+    /// What the server's proxy writes down of a request that it turns away.
+    fn tell_denial(&mut self, visit: u32, denial: Denial) {
+        self.detail(|engine| {
+            let Visit { pod, call, request, source, hop, leg, .. } = engine.visits[visit];
+            let way = &engine.atlas.hops[hop as usize];
+            Observation::TurnedAway {
+                request,
+                call: CallId(call),
+                source,
+                hop: way.id,
+                service: way.leg(leg).map_or(crate::record::CalledId(0), |leg| leg.service),
+                workload: engine.atlas.reached(pod),
+                place: PlaceId(pod),
+                status: denial.status,
+                flags: denial.flag.into_iter().fold(FlagSet::default(), FlagSet::with),
+                details: denial.details,
+            }
+        });
     }
 
     /// A request has arrived as a whole; nothing happens if not even its beginning has.

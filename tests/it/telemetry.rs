@@ -1,6 +1,6 @@
 //! What a mesh would have written about a run, in the formats that others read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -48,6 +48,42 @@ fn both_proxies_of_a_call_write_it_down() {
     // Every request of the gateway arrives, and so does every call to details.
     let inbound = lines.iter().filter(|line| line["upstream_cluster"] == "inbound|9080||" && line["path"] == "/details/0");
     assert_eq!(inbound.count(), count("outbound|9080|v1|details") + count("outbound|9080||details"));
+}
+
+/// The caller's proxy sees an answer; why it is what it is, is in the log of the server's.
+#[test]
+fn who_turns_a_request_away_writes_down_why() {
+    for (lesson, expected) in [
+        ("local-rate-limit", vec![("429 RL local_rate_limited", 182)]),
+        (
+            "tokens",
+            vec![
+                ("401 - jwt_authn_access_denied{Jwt_is_expired}", 30),
+                (
+                    "401 - jwt_authn_access_denied{Jwt_is_not_in_the_form_of_Header.Payload.Signature_with_two_dots_and_3_sections}",
+                    30,
+                ),
+                ("401 - jwt_authn_access_denied{Jwt_issuer_is_not_configured}", 30),
+                ("403 - rbac_access_denied_matched_policy[none]", 30),
+            ],
+        ),
+    ] {
+        let mut told: BTreeMap<String, u32> = BTreeMap::new();
+        let mut at_callers = 0;
+        for line in written(&format!("scenarios/lessons/{lesson}"), "access-log").lines() {
+            let fields = fields(line);
+            if fields[16].starts_with("outbound") && fields[2] != "200" {
+                assert_eq!((fields[3].as_str(), fields[4].as_str()), ("-", "via_upstream"), "{line}");
+                at_callers += 1;
+            } else if fields[16].starts_with("inbound") && fields[2] != "200" {
+                assert_eq!(fields[15], "-", "no application is asked: {line}");
+                *told.entry(fields[2..5].join(" ")).or_default() += 1;
+            }
+        }
+        let told: Vec<(&str, u32)> = told.iter().map(|(text, count)| (text.as_str(), *count)).collect();
+        assert_eq!(told, expected, "{lesson}");
+        assert_eq!(told.iter().map(|(_, count)| count).sum::<u32>(), at_callers, "{lesson}");
+    }
 }
 
 #[test]

@@ -121,6 +121,7 @@ impl Recorder for Witness {
             | Observation::Arrived { .. }
             | Observation::Queued { .. }
             | Observation::WorkBegan { .. }
+            | Observation::TurnedAway { .. }
             | Observation::Held { .. }
             | Observation::BackedOff { .. }
             | Observation::TimedOut { .. } => {}

@@ -36,7 +36,7 @@ pub fn access_log_line(exchange: &Exchange, directory: &Directory, seed: u64, ep
         quoted(line.user_agent()),
         quoted(line.http().then(|| request_id(seed, exchange.request))),
         quoted(line.http().then(|| sent.authority.clone())),
-        quoted(line.upstream_host()),
+        quoted(line.tried_host()),
         plain(line.upstream_cluster()),
         plain(line.downstream_local()),
         plain(line.downstream_remote()),
@@ -69,7 +69,7 @@ pub fn access_log_json(exchange: &Exchange, directory: &Directory, seed: u64, ep
         ("user_agent", json!(line.user_agent())),
         ("request_id", http(&request_id(seed, exchange.request))),
         ("authority", http(&sent.authority)),
-        ("upstream_host", json!(line.upstream_host())),
+        ("upstream_host", json!(line.tried_host())),
         ("upstream_cluster", json!(line.upstream_cluster())),
         ("upstream_local_address", Value::Null),
         ("downstream_local_address", json!(line.downstream_local())),
@@ -106,6 +106,13 @@ impl Line<'_> {
 
     fn user_agent(&self) -> Option<String> {
         Some(self.sent().user_agent.clone()).filter(|agent| !agent.is_empty())
+    }
+
+    /// The host that the proxy sent the request to; a server's proxy may have kept it from its
+    /// application.
+    fn tried_host(&self) -> Option<String> {
+        let is_kept = self.exchange.reporter == Reporter::Destination && self.exchange.attempts == 0;
+        self.upstream_host().filter(|_| !is_kept)
     }
 
     fn upstream_host(&self) -> Option<String> {
