@@ -6,7 +6,7 @@ use std::sync::Arc;
 use meshsim::diagnostic::{Diagnostic, Severity};
 use meshsim::resource::{Decoder, Objects};
 use meshsim::source::{FileId, Sources};
-use meshsim::suite::router_check::Routes;
+use meshsim::suite::router_check::{Routes, read_text_format};
 use meshsim::suite::{self, Case, TestFile};
 use meshsim::yaml::Document;
 
@@ -70,7 +70,20 @@ pub(crate) fn load(paths: &[PathBuf], route_config: Option<&Path>, input: &Input
     }
     for file in named.iter().chain(&beside) {
         let mut documents = Vec::new();
-        let findings = input::parse(&mut sources, *file, |document| documents.push(document));
+        let is_text_format = sources.get(*file).is_some_and(|source| is_text_format(source.name()));
+        let findings = match is_text_format {
+            true => match read_text_format(&sources, *file) {
+                Ok(document) => {
+                    documents.push(document);
+                    Vec::new()
+                }
+                Err(finding) => {
+                    test_findings.push(finding);
+                    continue;
+                }
+            },
+            false => input::parse(&mut sources, *file, |document| documents.push(document)),
+        };
         let mut holds_tests = false;
         for document in documents {
             match suite::format_of(&document) {
@@ -124,6 +137,12 @@ pub(crate) fn load(paths: &[PathBuf], route_config: Option<&Path>, input: &Input
         return Err(Stop::Unusable(vec!["no test in these files".to_owned()]));
     }
     Ok(TestFiles { sources, sets, test_findings, mesh_findings })
+}
+
+/// Whether a file is in the text format of protocol buffers, in which router_check_tool takes tests too.
+fn is_text_format(name: &str) -> bool {
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("pb_text" | "textproto" | "txtpb" | "pbtxt"))
 }
 
 fn folder_of(name: &str) -> PathBuf {

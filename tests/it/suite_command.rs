@@ -343,6 +343,10 @@ warning[MSH0501]: a condition on the client's certificate is not modelled; tests
 "#]]);
     run(&["--filter", "share", "--coverage-threshold", "30"]).code(1);
     run(&["--filter", "share", "--coverage-threshold", "10"]).code(0);
+    let text = "tests { test_name: 'text' input { authority: 'shop.test' path: '/ping' method: 'GET' internal: true } validate { code_redirect { value: 418 } } }";
+    write(folder.path(), &[("golden.pb_text", text), ("wrong.pb_text", "tests {")]);
+    meshsim(folder.path(), &["test", "--route-config", "routes.yaml", "golden.pb_text"]).code(0);
+    meshsim(folder.path(), &["test", "--route-config", "routes.yaml", "wrong.pb_text"]).code(1);
     for (configuration, code) in [
         ("", 2),
         ("virtual_hosts: [{name: a, domains: ['*'], routes: [{match: {prefix: /}}]}]", 1),

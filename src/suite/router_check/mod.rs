@@ -20,11 +20,13 @@ mod routes;
 mod settlement;
 mod snake_case;
 mod template;
+mod text_format;
 
 pub use configuration::RouteConfiguration;
 pub use format::RouteClaims;
 pub use marks::{RouteCoverage, RouteField, route_coverage};
 pub use routes::Routes;
+pub use text_format::read_text_format;
 
 pub(in crate::suite) use format::cases;
 pub(in crate::suite) use judgement::judge;
