@@ -78,7 +78,7 @@ pub(crate) fn load(paths: &[PathBuf], route_config: Option<&Path>, input: &Input
                     Vec::new()
                 }
                 Err(finding) => {
-                    test_findings.push(finding);
+                    test_findings.push(*finding);
                     continue;
                 }
             },

@@ -35,7 +35,7 @@ const DEPTH_MAX: usize = 50;
 ///
 /// # Errors
 /// What is not in that format, with its place.
-pub fn read_text_format(sources: &Sources, file: FileId) -> Result<Document, Diagnostic> {
+pub fn read_text_format(sources: &Sources, file: FileId) -> Result<Document, Box<Diagnostic>> {
     let text = sources.get(file).map_or("", |source| source.text());
     let mut reader = Reader { file, text, at: 0 };
     let root = reader.message(None, 0)?;
@@ -54,10 +54,10 @@ impl Reader<'_> {
         Span { file: self.file, start: place(start), end: place(self.at.max(start)) }
     }
 
-    fn wrong<T>(&self, why: &str) -> Result<T, Diagnostic> {
+    fn wrong<T>(&self, why: &str) -> Result<T, Box<Diagnostic>> {
         let end = self.text[self.at..].chars().next().map_or(self.at, |c| self.at + c.len_utf8());
         let span = Span { end: u32::try_from(end).unwrap_or(u32::MAX), ..self.span(self.at) };
-        Err(Diagnostic::new(Code::TestInvalid, format!("{why} (text format of protocol buffers)")).at(span))
+        Err(Box::new(Diagnostic::new(Code::TestInvalid, format!("{why} (text format of protocol buffers)")).at(span)))
     }
 
     fn rest(&self) -> &str {
@@ -94,7 +94,7 @@ impl Reader<'_> {
     }
 
     /// Fields up to a closing token, or to the end of the file.
-    fn message(&mut self, closing: Option<char>, depth: usize) -> Result<Node, Diagnostic> {
+    fn message(&mut self, closing: Option<char>, depth: usize) -> Result<Node, Box<Diagnostic>> {
         if depth > DEPTH_MAX {
             return self.wrong("messages are nested too deeply");
         }
@@ -108,7 +108,7 @@ impl Reader<'_> {
             let Some(name) = self.word() else { return self.wrong("a field was expected") };
             self.takes(':');
             let values = self.values(depth)?;
-            let values = values.into_iter().map(|value| unwrapped(&name.value, value));
+            let mut values = values.into_iter().map(|value| unwrapped(&name.value, value));
             let is_repeated = REPEATED.contains(&name.value.as_str());
             match entries.iter_mut().find(|(known, _)| known.value == name.value) {
                 Some((_, Node { value: Value::Seq(all), .. })) if is_repeated => all.extend(values),
@@ -118,7 +118,7 @@ impl Reader<'_> {
                     entries.push((name, Node { span, value: Value::Seq(all) }));
                 }
                 Some(_) => return self.wrong(&format!("`{}` is there twice", name.value)),
-                None => entries.extend(values.last().map(|value| (name, value))),
+                None => entries.extend(values.next_back().map(|value| (name, value))),
             }
         }
         match closing {
@@ -127,7 +127,7 @@ impl Reader<'_> {
         }
     }
 
-    fn values(&mut self, depth: usize) -> Result<Vec<Node>, Diagnostic> {
+    fn values(&mut self, depth: usize) -> Result<Vec<Node>, Box<Diagnostic>> {
         if !self.takes('[') {
             return Ok(vec![self.value(depth)?]);
         }
@@ -138,7 +138,7 @@ impl Reader<'_> {
         Ok(all)
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node, Diagnostic> {
+    fn value(&mut self, depth: usize) -> Result<Node, Box<Diagnostic>> {
         self.blanks();
         let start = self.at;
         if self.takes('{') {
@@ -167,7 +167,7 @@ impl Reader<'_> {
     }
 
     /// A quoted string; characters after a backslash as in C.
-    fn string(&mut self, quote: char, out: &mut String) -> Result<(), Diagnostic> {
+    fn string(&mut self, quote: char, out: &mut String) -> Result<(), Box<Diagnostic>> {
         self.at += quote.len_utf8();
         loop {
             let Some(c) = self.rest().chars().next() else { return self.wrong("a string does not end") };
@@ -208,7 +208,7 @@ fn unwrapped(name: &str, value: Node) -> Node {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Document, Diagnostic> {
+    fn read(text: &str) -> Result<Document, Box<Diagnostic>> {
         let mut sources = Sources::default();
         let file = sources.add("tests.pb_text".to_owned(), text.to_owned());
         read_text_format(&sources, file)
