@@ -1,6 +1,8 @@
 //! In which order a change can be applied without a gap: objects reach proxies one after the other,
 //! and in between nobody should be treated as neither before nor after.
 
+use std::collections::BTreeMap;
+
 use super::delta::Change;
 use super::pairing::compare;
 use crate::analysis::space::Witness;
@@ -96,11 +98,15 @@ pub fn changed_objects(sources: &Sources, base: &Objects, head: &Objects) -> Vec
     let text = |object: &Object| -> Option<&str> {
         sources.get(object.span.file)?.text().get(object.span.start as usize..object.span.end as usize)
     };
-    let find = |all: &'_ Objects, wanted: &ObjectRef| all.items.iter().position(|object| object.reference() == *wanted);
+    let by_reference = |all: &'_ Objects| -> BTreeMap<ObjectRef, usize> {
+        // Of objects with one name the first counts.
+        all.items.iter().enumerate().rev().map(|(at, object)| (object.reference(), at)).collect()
+    };
+    let (before, after) = (by_reference(base), by_reference(head));
     let mut changes = Vec::new();
     for object in &head.items {
         let reference = object.reference();
-        match find(base, &reference).map(|at| &base.items[at]) {
+        match before.get(&reference).map(|at| &base.items[*at]) {
             None => changes.push(ObjectChange::Added(reference)),
             Some(before) if text(before).map(str::trim) != text(object).map(str::trim) => {
                 changes.push(ObjectChange::Modified(reference))
@@ -108,7 +114,7 @@ pub fn changed_objects(sources: &Sources, base: &Objects, head: &Objects) -> Vec
             Some(_) => {}
         }
     }
-    let gone = base.items.iter().map(Object::reference).filter(|reference| find(head, reference).is_none());
+    let gone = base.items.iter().map(Object::reference).filter(|reference| !after.contains_key(reference));
     changes.extend(gone.map(ObjectChange::Removed));
     changes
 }

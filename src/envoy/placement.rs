@@ -42,7 +42,7 @@ impl Loopback {
             let subnets = listener.chains.iter().flat_map(|chain| &chain.matcher.destination_subnets);
             subnets.for_each(|subnet| loopback.add(base_of(subnet)));
         }
-        for cluster in &proxy.clusters {
+        for cluster in proxy.clusters.iter() {
             if cluster.discovery == Discovery::OriginalDst && cluster.endpoints().next().is_none() {
                 loopback.add(&cluster.name);
             }

@@ -48,7 +48,7 @@ pub struct Proxy {
     /// Route tables; shared likewise.
     pub route_tables: Arc<[RouteTable]>,
     /// Clusters, sorted by name; shared by proxies that have the same.
-    pub clusters: Vec<Arc<Cluster>>,
+    pub clusters: Arc<[Arc<Cluster>]>,
     /// Where a sidecar sends bytes that no listener takes.
     pub fallback: Option<ClusterRef>,
     /// Names and addresses that clients may dial, with the address they resolve to; sorted by name.

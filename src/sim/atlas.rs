@@ -84,7 +84,7 @@ impl<'p> Atlas<'p> {
         let services =
             directory.services.iter().enumerate().map(|(index, host)| (host.clone(), CalledId(index as u32))).collect();
         let meshes = plan.population.stages.iter().map(|stage| &stage.mesh);
-        let mut clusters = meshes.flat_map(|mesh| mesh.proxies.iter().flat_map(|proxy| &proxy.clusters));
+        let mut clusters = meshes.flat_map(|mesh| mesh.proxies.iter().flat_map(|proxy| proxy.clusters.iter()));
         let starts_slowly = clusters.any(|cluster| cluster.warm_up.is_some());
         Atlas {
             plan,

@@ -10,7 +10,8 @@ use crate::mesh::profile::{DefaultBalancer, Profile};
 use crate::mesh::registry::{Protocol, ServicePort};
 use crate::resource::mesh_config::MeshConfig;
 use crate::resource::networking::{
-    ConnectionPoolSettings, LoadBalancerSettings, LocalityLbSetting, OutlierDetection, RetryBudget as RetryBudgetSettings, Subset,
+    ConnectionPoolSettings, LoadBalancerSettings, LocalityLbSetting, OutlierDetection, RetryBudget as RetryBudgetSettings,
+    Subset, TrafficPolicy,
 };
 use crate::source::Spanned;
 use crate::time::Duration;
@@ -74,6 +75,12 @@ pub(super) fn outlier_detection<'a>(mesh: &'a MeshConfig, policy: &Policy<'a>) -
 /// The locality setting that the policy itself has.
 pub(super) fn own_locality_setting<'a>(policy: &Policy<'a>) -> Option<&'a LocalityLbSetting> {
     policy.load_balancer.and_then(|lb| lb.locality_lb_setting.as_ref())
+}
+
+/// All locality settings of a policy.
+pub(super) fn locality_settings(policy: &TrafficPolicy) -> impl Iterator<Item = &LocalityLbSetting> {
+    let of_ports = policy.port_level_settings.iter().filter_map(|entry| entry.load_balancer.as_ref());
+    policy.load_balancer.iter().chain(of_ports).filter_map(|settings| settings.locality_lb_setting.as_ref())
 }
 
 /// The locality setting that applies: the policy's in place of the mesh's, unless it is off. A mesh

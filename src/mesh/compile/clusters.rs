@@ -1,6 +1,8 @@
 //! The clusters of one proxy: one for each port of each visible service, and one more for each
 //! subset of its DestinationRule (Istio: `ClusterBuilder`).
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -12,6 +14,7 @@ use super::hash_policies;
 use super::locality::{Client, Group, Plan};
 use super::model::Model;
 use super::policy::Policy;
+use super::routes::ClusterNames;
 use super::upstream_tls::{self, Facts};
 use super::visibility::{ProxyView, VisibleService};
 use crate::mesh::cluster::{Balancer, Cluster, ConnectionSettings, Discovery, Endpoint, Limits, UpstreamProtocol, UpstreamTls};
@@ -32,8 +35,24 @@ const PREFERRED: &[&str] = &["topology.kubernetes.io/region", "topology.kubernet
 #[derive(Debug)]
 pub(in crate::mesh) struct ClusterBuilder<'a> {
     model: &'a Model<'a>,
+    /// Keys of labels on which the clusters of a client depend; `None` if any label may matter.
+    label_keys: Option<BTreeSet<&'a str>>,
+    black_hole: Arc<Cluster>,
+    passthrough: Arc<Cluster>,
     known: FxHashMap<Key, Built<'a>>,
     placed: FxHashMap<(Key, Client), Arc<Cluster>>,
+    lists: FxHashMap<(usize, bool, Client), Rc<ProxyClusters>>,
+    /// Lists by the identity of their clusters, so that equal ones are one.
+    distinct: FxHashMap<Vec<usize>, Rc<ProxyClusters>>,
+}
+
+/// The clusters of proxies that have the same.
+#[derive(Debug)]
+pub(in crate::mesh) struct ProxyClusters {
+    /// Sorted by name.
+    pub(in crate::mesh) list: Arc<[Arc<Cluster>]>,
+    /// Their names.
+    pub(in crate::mesh) names: ClusterNames,
 }
 
 /// What a cluster depends on besides the client's place.
@@ -80,28 +99,56 @@ struct Request<'v, 'a> {
 
 impl<'a> ClusterBuilder<'a> {
     pub(in crate::mesh) fn new(model: &'a Model<'a>) -> Self {
-        ClusterBuilder { model, known: FxHashMap::default(), placed: FxHashMap::default() }
+        ClusterBuilder {
+            model,
+            label_keys: deciding_labels(model),
+            black_hole: Arc::new(special(model, BLACK_HOLE, Discovery::Static)),
+            passthrough: Arc::new(special(model, PASSTHROUGH, Discovery::OriginalDst)),
+            known: FxHashMap::default(),
+            placed: FxHashMap::default(),
+            lists: FxHashMap::default(),
+            distinct: FxHashMap::default(),
+        }
     }
 
-    /// The clusters of a proxy, sorted by name.
-    pub(in crate::mesh) fn clusters(&mut self, view: &ProxyView<'a>) -> Vec<Arc<Cluster>> {
+    /// The clusters of a proxy.
+    pub(in crate::mesh) fn clusters(&mut self, view: &ProxyView<'a>) -> Rc<ProxyClusters> {
+        let matters = |key: &str| self.label_keys.as_ref().is_none_or(|keys| keys.contains(key));
+        let client = Client::new(&view.spec.locality, &view.spec.labels).with_labels(matters);
+        let passes_through = view.spec.kind == ProxyKind::Gateway && settings::passes_through(&self.model.cx, &view.spec.labels);
+        // Views live as long as the model, so that their addresses tell them apart.
+        let key = (Arc::as_ptr(&view.scope).addr(), passes_through, client);
+        if let Some(known) = self.lists.get(&key) {
+            return Rc::clone(known);
+        }
+        let list = self.list(view, passes_through, &key.2);
+        let identity = list.iter().map(|cluster| Arc::as_ptr(cluster).addr()).collect();
+        let made = self.distinct.entry(identity).or_insert_with(|| {
+            let names = ClusterNames::new(list.iter().map(|cluster| cluster.name.as_str()));
+            Rc::new(ProxyClusters { list: list.into(), names })
+        });
+        let made = Rc::clone(made);
+        self.lists.insert(key, Rc::clone(&made));
+        made
+    }
+
+    /// The clusters of a client, sorted by name.
+    fn list(&mut self, view: &ProxyView<'a>, passes_through: bool, client: &Client) -> Vec<Arc<Cluster>> {
         let kind = view.spec.kind;
-        let client = Client::new(&view.spec.locality, &view.spec.labels);
-        let passes_through = kind == ProxyKind::Gateway && settings::passes_through(&self.model.cx, &view.spec.labels);
         let modes: &[Mode] = if passes_through { &[Mode::Normal, Mode::SniDnat] } else { &[Mode::Normal] };
-        let mut clusters = vec![Arc::new(self.special(BLACK_HOLE, Discovery::Static))];
+        let mut clusters = vec![Arc::clone(&self.black_hole)];
         if kind == ProxyKind::Sidecar {
-            clusters.push(Arc::new(self.special(PASSTHROUGH, Discovery::OriginalDst)));
+            clusters.push(Arc::clone(&self.passthrough));
         }
         for service in view.scope.services.iter().filter(|service| service.resolution != Resolution::Alias) {
             let rule = view.destination_rule(&service.host);
             for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
                 for mode in modes {
                     let whole = Request { service, port, rule, subset: None, kind, mode: *mode };
-                    clusters.extend(self.cluster(&whole, &client));
+                    clusters.extend(self.cluster(&whole, client));
                     for (index, subset) in rule.iter().flat_map(|rule| rule.subsets.iter().enumerate()) {
                         let request = Request { subset: Some((index, subset.value)), ..whole };
-                        clusters.extend(self.cluster(&request, &client));
+                        clusters.extend(self.cluster(&request, client));
                     }
                 }
             }
@@ -131,29 +178,46 @@ impl<'a> ClusterBuilder<'a> {
         });
         Some(Arc::clone(placed))
     }
+}
 
-    fn special(&self, name: &str, discovery: Discovery) -> Cluster {
-        let limit = self.model.cx.options.profile.default_limit;
-        Cluster {
-            name: name.to_owned(),
-            service: None,
-            port: 0,
-            subset: String::new(),
-            discovery,
-            balancer: if discovery == Discovery::Static { Balancer::RoundRobin } else { Balancer::Passthrough },
-            connect_timeout: settings::connect_timeout(&self.model.cx.mesh_config, None),
-            limits: Limits { connections_max: limit, pending_max: limit, requests_max: limit, retries_max: limit },
-            outlier: None,
-            tls: UpstreamTls::Plaintext,
-            connection: ConnectionSettings { protocol: UpstreamProtocol::Downstream, ..ConnectionSettings::default() },
-            panic_threshold_percent: None,
-            hashes_client: false,
-            locality_weighted: false,
-            warm_up: None,
-            retry_budget: None,
-            localities: Vec::new().into(),
-            origin: Origin::default(),
-        }
+/// Keys of labels on which the clusters of a client depend; `None` if any label may matter, because
+/// a DestinationRule is for some clients only.
+fn deciding_labels<'a>(model: &'a Model<'a>) -> Option<BTreeSet<&'a str>> {
+    let rules = || model.cx.destination_rules.iter().map(|item| item.spec);
+    if rules().any(|rule| rule.workload_selector.is_some()) {
+        return None;
+    }
+    let policies = rules().flat_map(|rule| {
+        let of_subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+        rule.traffic_policy.iter().chain(of_subsets)
+    });
+    let own = policies.flat_map(settings::locality_settings);
+    let compared = own.chain(&model.cx.mesh_config.locality_lb_setting).flat_map(|setting| &setting.failover_priority);
+    Some(compared.map(|label| label.value.as_str()).chain(PREFERRED.iter().copied()).collect())
+}
+
+/// A cluster that every proxy has.
+fn special(model: &Model<'_>, name: &str, discovery: Discovery) -> Cluster {
+    let limit = model.cx.options.profile.default_limit;
+    Cluster {
+        name: name.to_owned(),
+        service: None,
+        port: 0,
+        subset: String::new(),
+        discovery,
+        balancer: if discovery == Discovery::Static { Balancer::RoundRobin } else { Balancer::Passthrough },
+        connect_timeout: settings::connect_timeout(&model.cx.mesh_config, None),
+        limits: Limits { connections_max: limit, pending_max: limit, requests_max: limit, retries_max: limit },
+        outlier: None,
+        tls: UpstreamTls::Plaintext,
+        connection: ConnectionSettings { protocol: UpstreamProtocol::Downstream, ..ConnectionSettings::default() },
+        panic_threshold_percent: None,
+        hashes_client: false,
+        locality_weighted: false,
+        warm_up: None,
+        retry_budget: None,
+        localities: Vec::new().into(),
+        origin: Origin::default(),
     }
 }
 

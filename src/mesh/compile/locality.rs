@@ -50,6 +50,12 @@ impl Client {
         }
         Client { locality: locality.to_owned(), labels }
     }
+
+    /// The client with only those labels whose keys matter.
+    pub(super) fn with_labels(mut self, matters: impl Fn(&str) -> bool) -> Self {
+        self.labels.retain(|(key, _)| matters(key));
+        self
+    }
 }
 
 impl Plan<'_> {

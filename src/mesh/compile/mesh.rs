@@ -1,5 +1,7 @@
 //! The whole compilation: which passes run in which order, and what comes out.
 
+use std::sync::Arc;
+
 use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::gateway_claims;
@@ -8,7 +10,6 @@ use super::model::Model;
 use super::proxy_routing::RoutingBuilder;
 use super::rate_limits::EnvoyFilters;
 use super::references;
-use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::admission;
@@ -140,14 +141,13 @@ fn proxy<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Proxy {
     let clusters = clusters.clusters(view);
-    let names = ClusterNames::new(clusters.iter().map(|cluster| cluster.name.as_str()));
-    let routing = routing.routing(view, &names, diagnostics);
+    let routing = routing.routing(view, &clusters.names, diagnostics);
     Proxy {
         spec: view.spec.clone(),
         workload,
         listeners: routing.listeners,
         route_tables: routing.route_tables,
-        clusters,
+        clusters: Arc::clone(&clusters.list),
         fallback: routing.fallback,
         dns: routing.dns,
         inbound: Inbound::default(),
