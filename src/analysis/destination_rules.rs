@@ -44,7 +44,7 @@ pub(super) fn plaintext_to_strict(input: &Input<'_>, found: &mut Vec<Diagnostic>
             continue;
         }
         let name = host::resolve_short_name(text(rule.spec.host.as_ref()), &rule.object.namespace, "cluster.local");
-        let Some(service) = input.mesh.services.iter().find(|service| service.kubernetes && service.host == name) else {
+        let Some(service) = input.services_of_host(&name).find(|service| service.kubernetes) else {
             continue;
         };
         // Only policies for whole namespaces: which of several for single workloads counts is compiled.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 use crate::mesh::host;
 use crate::mesh::registry::{Protocol, Service};
-use crate::resource::networking::{Destination, VirtualService};
+use crate::resource::networking::{Destination, DestinationRule, VirtualService};
 
 /// All destinations of a VirtualService: of http, tls and tcp rules, mirrors included.
 fn destinations(spec: &VirtualService) -> impl Iterator<Item = &Destination> {
@@ -22,14 +22,6 @@ fn destinations(spec: &VirtualService) -> impl Iterator<Item = &Destination> {
 
 fn resolved(name: &str, namespace: &str) -> String {
     host::resolve_short_name(name, namespace, "cluster.local")
-}
-
-/// The services of the registry that a host means.
-fn services<'m>(input: &Input<'m>, name: &str) -> Vec<&'m Service> {
-    let is_meant = |service: &&Service| {
-        service.host == name || (host::is_wildcard(&service.host) && host::is_subset_of(name, &service.host))
-    };
-    input.mesh.services.iter().filter(is_meant).collect()
 }
 
 /// Whether a service is seen from any of these namespaces.
@@ -89,7 +81,7 @@ pub(super) fn hosts(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         for destination in destinations(vs.spec) {
             let Some(written) = destination.host.as_ref().filter(|name| !name.is_empty()) else { continue };
             let name = resolved(&written.value, &vs.object.namespace);
-            let known = services(input, &name);
+            let known = input.services_meant(&name);
             let message = match known.first() {
                 None => format!("host `{name}` is no service of the input"),
                 Some(_) if known.iter().any(|service| is_seen(service, &from)) => continue,
@@ -106,17 +98,21 @@ pub(super) fn hosts(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
 /// Subsets that no DestinationRule lists for their host (`virtualservice.DestinationRuleAnalyzer`,
 /// IST0101), also of objects that the webhook refuses.
 pub(super) fn subsets(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
+    let mut rules: FxHashMap<String, Vec<&DestinationRule>> = FxHashMap::default();
+    for rule in input.destination_rules() {
+        let own = resolved(text(rule.spec.host.as_ref()), &rule.object.namespace);
+        rules.entry(own).or_default().push(rule.spec);
+    }
+    let wildcards: Vec<(&String, &Vec<&DestinationRule>)> = rules.iter().filter(|(own, _)| host::is_wildcard(own)).collect();
     for vs in input.virtual_services() {
         for destination in destinations(vs.spec) {
             let Some(subset) = destination.subset.as_ref().filter(|subset| !subset.is_empty()) else { continue };
             let name = resolved(text(destination.host.as_ref()), &vs.object.namespace);
-            let lists = |rule: Of<'_, crate::resource::networking::DestinationRule>| {
-                let own = resolved(text(rule.spec.host.as_ref()), &rule.object.namespace);
-                !name.is_empty()
-                    && host::is_subset_of(&name, &own)
-                    && rule.spec.subsets.iter().any(|part| text(part.name.as_ref()) == subset.value)
+            let lists = |rules: &Vec<&DestinationRule>| {
+                rules.iter().flat_map(|rule| &rule.subsets).any(|part| text(part.name.as_ref()) == subset.value)
             };
-            if input.destination_rules().any(lists) {
+            let covers = |(own, rules): &(&String, &Vec<&DestinationRule>)| host::is_subset_of(&name, own) && lists(rules);
+            if !name.is_empty() && (rules.get(&name).is_some_and(lists) || wildcards.iter().any(covers)) {
                 continue;
             }
             let message = format!("subset `{}` of `{name}` is not defined", subset.value);
@@ -138,7 +134,7 @@ pub(super) fn ports(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         for destination in destinations(vs.spec) {
             let Some(written) = destination.host.as_ref().filter(|_| destination.port.is_none()) else { continue };
             let name = resolved(&written.value, &vs.object.namespace);
-            let Some(service) = services(input, &name).into_iter().find(|service| service.ports.len() > 1) else { continue };
+            let Some(service) = input.services_meant(&name).into_iter().find(|service| service.ports.len() > 1) else { continue };
             let list: Vec<String> = service.ports.iter().map(|port| port.port.to_string()).collect();
             let message = format!("the destination names none of the ports {} of `{name}`", list.join(", "));
             let mut diagnostic = finding(Code::UnstatedPort, vs.object, written.span, message)
@@ -224,7 +220,7 @@ pub(super) fn own_hosts(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         }
         for own in vs.spec.hosts.iter().filter(|own| !host::is_wildcard(&own.value) && !own.value.contains('.')) {
             let name = resolved(&own.value, &vs.object.namespace);
-            if input.mesh.services.iter().any(|service| service.host == name) {
+            if input.services_of_host(&name).next().is_some() {
                 continue;
             }
             let near = input.mesh.services.iter().filter(|service| service.namespace == vs.object.namespace);
@@ -246,7 +242,7 @@ pub(super) fn rules_on_tcp_ports(input: &Input<'_>, found: &mut Vec<Diagnostic>)
         let Some(rule) = vs.spec.http.first() else { continue };
         for own in &vs.spec.hosts {
             let name = resolved(&own.value, &vs.object.namespace);
-            let Some(service) = input.mesh.services.iter().find(|service| service.host == name) else { continue };
+            let Some(service) = input.services_of_host(&name).next() else { continue };
             let takes_http = |protocol: Protocol| protocol.is_http() || protocol == Protocol::Sniffed;
             if service.ports.is_empty() || service.ports.iter().any(|port| takes_http(port.protocol)) {
                 continue;
@@ -268,7 +264,7 @@ pub(super) fn rules_on_tcp_ports(input: &Input<'_>, found: &mut Vec<Diagnostic>)
 pub(super) fn unmet_ports(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
     for vs in input.virtual_services().filter(|vs| is_in_mesh(vs.spec) && !vs.spec.hosts.is_empty()) {
         let known: Vec<Vec<&Service>> =
-            texts(&vs.spec.hosts).map(|own| services(input, &resolved(own, &vs.object.namespace))).collect();
+            texts(&vs.spec.hosts).map(|own| input.services_meant(&resolved(own, &vs.object.namespace))).collect();
         if known.iter().any(Vec::is_empty) || texts(&vs.spec.hosts).any(host::is_wildcard) {
             continue;
         }

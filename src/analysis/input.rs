@@ -1,7 +1,10 @@
 //! What analyzers read: objects by kind, pods and templates alike, and the compiled registry.
 
+use rustc_hash::FxHashMap;
+
 use crate::diagnostic::{Code, Diagnostic};
-use crate::mesh::Mesh;
+use crate::mesh::registry::Service;
+use crate::mesh::{Mesh, host};
 use crate::resource::kubernetes::{self, PodSpec};
 use crate::resource::meta::ObjectMeta;
 use crate::resource::{Body, Object, Objects, gateway_api, networking, security};
@@ -21,7 +24,12 @@ pub(super) struct Input<'a> {
     pub(super) root_namespace: &'a str,
     /// Namespaces that see VirtualServices which do not say.
     pub(super) default_export_to: Vec<&'a str>,
+    by_kind: ByKind<'a>,
     pods: Vec<PodView<'a>>,
+    pods_of_namespace: FxHashMap<&'a str, Vec<usize>>,
+    objects_by_name: FxHashMap<&'a str, FxHashMap<&'a str, Vec<&'a Object>>>,
+    registry: FxHashMap<&'a str, Vec<&'a Service>>,
+    registry_wildcards: Vec<&'a Service>,
     /// What was found before, for analyzers that add to it.
     pub(super) found: &'a [Diagnostic],
 }
@@ -60,12 +68,28 @@ impl PodView<'_> {
 macro_rules! kinds {
     ($($name:ident: $content:ty = $variant:ident;)*) => {
         impl<'a> Input<'a> {
-            $(pub(super) fn $name(&self) -> impl Iterator<Item = Of<'a, $content>> + use<'a> {
-                self.objects.iter().filter_map(|object| match &object.body {
-                    Body::$variant(spec) => Some(Of { object, spec: &**spec }),
-                    _ => None,
-                })
+            $(pub(super) fn $name(&self) -> impl Iterator<Item = Of<'a, $content>> {
+                self.by_kind.$name.iter().copied()
             })*
+        }
+
+        /// Objects by kind, in the order they were written.
+        #[derive(Default)]
+        struct ByKind<'a> {
+            $($name: Vec<Of<'a, $content>>,)*
+        }
+
+        impl<'a> ByKind<'a> {
+            fn new(objects: &'a [Object]) -> Self {
+                let mut all = ByKind::default();
+                for object in objects {
+                    match &object.body {
+                        $(Body::$variant(spec) => all.$name.push(Of { object, spec: &**spec }),)*
+                        _ => {}
+                    }
+                }
+                all
+            }
         }
     };
 }
@@ -99,7 +123,56 @@ impl<'a> Input<'a> {
             config.and_then(|config| config.root_namespace.as_ref()).map_or("istio-system", |name| name.value.as_str());
         let default_export_to = config.map_or_else(Vec::new, |config| texts(&config.default_virtual_service_export_to).collect());
         let pods = objects.items.iter().filter_map(pod_view).collect();
-        Input { all: objects, objects: &objects.items, mesh, root_namespace, default_export_to, pods, found }
+        let mut input = Input {
+            all: objects,
+            objects: &objects.items,
+            mesh,
+            root_namespace,
+            default_export_to,
+            by_kind: ByKind::new(&objects.items),
+            pods,
+            pods_of_namespace: FxHashMap::default(),
+            objects_by_name: FxHashMap::default(),
+            registry: FxHashMap::default(),
+            registry_wildcards: Vec::new(),
+            found,
+        };
+        input.index();
+        input
+    }
+
+    fn index(&mut self) {
+        for (index, pod) in self.pods.iter().enumerate() {
+            self.pods_of_namespace.entry(&pod.object.namespace).or_default().push(index);
+        }
+        for object in self.objects {
+            self.objects_by_name.entry(&object.namespace).or_default().entry(&object.name).or_default().push(object);
+        }
+        for service in &self.mesh.services {
+            match host::is_wildcard(&service.host) {
+                true => self.registry_wildcards.push(service),
+                false => self.registry.entry(&service.host).or_default().push(service),
+            }
+        }
+    }
+
+    /// The objects of a name in a namespace, of all kinds.
+    pub(super) fn named(&self, namespace: &str, name: &str) -> &[&'a Object] {
+        self.objects_by_name.get(namespace).and_then(|own| own.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The services of the registry that have exactly this host.
+    pub(super) fn services_of_host(&self, host: &str) -> impl Iterator<Item = &'a Service> {
+        let exact = self.registry.get(host).map_or(&[][..], Vec::as_slice);
+        let wild = self.registry_wildcards.iter().filter(move |service| service.host == host);
+        wild.chain(exact).copied()
+    }
+
+    /// The services of the registry that a host means: those of that host, and wildcards over it.
+    pub(super) fn services_meant(&self, name: &str) -> Vec<&'a Service> {
+        let is_meant = |service: &&&Service| service.host == name || host::is_subset_of(name, &service.host);
+        let exact = self.registry.get(name).map_or(&[][..], Vec::as_slice);
+        self.registry_wildcards.iter().filter(is_meant).chain(exact).copied().collect()
     }
 
     /// Pods and the templates of workloads.
@@ -109,13 +182,16 @@ impl<'a> Input<'a> {
 
     /// Pods with these labels in a namespace; everywhere if it is the root namespace.
     pub(super) fn pods_for_policy<'s>(&'s self, namespace: &'s str, wanted: &'s Labels) -> impl Iterator<Item = &'s PodView<'a>> {
-        let everywhere = namespace == self.root_namespace;
-        self.pods.iter().filter(move |pod| (everywhere || pod.namespace() == namespace) && selects(wanted, &pod.meta.labels))
+        let everywhere = (namespace == self.root_namespace).then_some(&self.pods);
+        let own = self.pods_of_namespace.get(namespace).filter(|_| everywhere.is_none());
+        let own = own.into_iter().flatten().map(|index| &self.pods[*index]);
+        everywhere.into_iter().flatten().chain(own).filter(|pod| selects(wanted, &pod.meta.labels))
     }
 
     /// The metadata of a namespace, if the input holds it.
     pub(super) fn namespace(&self, name: &str) -> Option<&'a Object> {
-        self.namespaces().map(|item| item.object).find(|object| object.name == name)
+        // A Namespace itself is in none; what is read may have given it the default one.
+        self.by_kind.namespaces.iter().map(|item| item.object).find(|object| object.name == name)
     }
 }
 
