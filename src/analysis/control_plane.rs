@@ -19,7 +19,7 @@ pub(super) fn webhook_services(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
     for (object, webhook) in webhooks(input).filter(|(_, webhook)| string_at(webhook, &["name"]).ends_with("istio.io")) {
         let Some(service) = node_at(webhook, &["clientConfig", "service"]) else { continue };
         let (namespace, name) = (string_at(service, &["namespace"]), string_at(service, &["name"]));
-        if input.services().any(|item| item.object.name == name && item.object.namespace == namespace) {
+        if input.service(namespace, name).is_some() {
             continue;
         }
         let message = format!("the webhook's Service `{namespace}/{name}` is not in the input");

@@ -2,7 +2,7 @@
 
 use super::conflicts::is_in_mesh;
 use super::input::{Input, Of, finding, text, texts};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diagnostic::{Code, Diagnostic, ObjectRef, Severity};
 use crate::mesh::host;
@@ -156,7 +156,7 @@ pub(super) fn delegates(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             let written = text(delegate.namespace.as_ref());
             let namespace = if written.is_empty() { vs.object.namespace.as_str() } else { written };
             let named = |other: &Of<'_, VirtualService>| other.object.name == name.value;
-            if input.virtual_services().any(|other| named(&other) && other.object.namespace == namespace) {
+            if input.virtual_service(namespace, &name.value).is_some() {
                 continue;
             }
             let message = format!("there is no VirtualService `{namespace}/{}` to delegate to", name.value);
@@ -174,6 +174,15 @@ pub(super) fn delegates(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
 /// subsets (`virtualservice.IngressRouteRulesNotAffected`, IST0140): a gateway does not apply a
 /// destination's own VirtualService.
 pub(super) fn bypassed_subsets(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
+    let mut splitting: FxHashMap<&str, Vec<Of<'_, VirtualService>>> = FxHashMap::default();
+    for vs in input.virtual_services() {
+        let legs = vs.spec.http.iter().flat_map(|rule| &rule.route).filter_map(|leg| leg.destination.as_ref());
+        let with_subset = legs.filter(|destination| !text(destination.subset.as_ref()).is_empty());
+        let split: FxHashSet<&str> = with_subset.map(|destination| text(destination.host.as_ref())).collect();
+        for host in texts(&vs.spec.hosts).filter(|host| split.contains(host)) {
+            splitting.entry(host).or_default().push(vs);
+        }
+    }
     for vs in input.virtual_services() {
         if !texts(&vs.spec.gateways).any(|gateway| gateway != "mesh") {
             continue;
@@ -181,13 +190,8 @@ pub(super) fn bypassed_subsets(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         let legs = vs.spec.http.iter().flat_map(|rule| &rule.route).filter_map(|leg| leg.destination.as_ref());
         for destination in legs.filter(|destination| text(destination.subset.as_ref()).is_empty()) {
             let Some(name) = &destination.host else { continue };
-            let splits = |other: &Of<'_, VirtualService>| {
-                let own = other.spec.http.iter().flat_map(|rule| &rule.route).filter_map(|leg| leg.destination.as_ref());
-                !std::ptr::eq(other.object, vs.object)
-                    && texts(&other.spec.hosts).any(|host| host == name.value)
-                    && own.into_iter().any(|d| text(d.host.as_ref()) == name.value && !text(d.subset.as_ref()).is_empty())
-            };
-            let Some(other) = input.virtual_services().find(splits) else { continue };
+            let others = splitting.get(name.value.as_str()).map_or(&[][..], Vec::as_slice);
+            let Some(other) = others.iter().find(|other| !std::ptr::eq(other.object, vs.object)) else { continue };
             let message =
                 format!("the rules of `{}/{}` for `{}` do not apply here", other.object.namespace, other.object.name, name.value);
             found.push(

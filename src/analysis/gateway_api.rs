@@ -43,7 +43,7 @@ fn gateways_of<'a>(route: &Of<'a, HttpRouteSpec>) -> impl Iterator<Item = (&'a P
 }
 
 fn gateway<'a>(input: &Input<'a>, namespace: &str, name: &str) -> Option<Of<'a, KubeGateway>> {
-    input.kube_gateways().find(|gateway| gateway.object.namespace == namespace && gateway.object.name == name)
+    input.kube_gateway(namespace, name)
 }
 
 /// HTTPRoutes whose parent, listener or hostname does not fit.
@@ -214,8 +214,7 @@ fn back_end_finding(input: &Input<'_>, route: &Of<'_, HttpRouteSpec>, back_end: 
     let report = |message: String| {
         finding(Code::UnknownBackEnd, route.object, back_end.span, message).effect("its share of requests gets 500")
     };
-    let Some(service) = input.services().find(|service| service.object.namespace == namespace && service.object.name == name)
-    else {
+    let Some(service) = input.service(namespace, name) else {
         return Some(report(format!("there is no Service `{namespace}/{name}` in the input")));
     };
     let port = back_end.port.as_ref().map(|port| port.value);

@@ -77,10 +77,10 @@ fn is_named(object: &Object, namespace: &str, name: &str) -> bool {
 }
 
 fn bound<'a>(input: &Input<'a>, namespace: &str, name: &str) -> Option<Bound<'a>> {
-    if let Some(gateway) = input.istio_gateways().find(|gateway| is_named(gateway.object, namespace, name)) {
+    if let Some(gateway) = input.istio_gateway(namespace, name) {
         return Some(Bound::Istio(gateway));
     }
-    let gateway = input.kube_gateways().find(|gateway| is_named(gateway.object, namespace, name))?;
+    let gateway = input.kube_gateway(namespace, name)?;
     let hostname = |written: Option<&'a Spanned<String>>| written.map(|name| name.value.as_str()).filter(|name| !name.is_empty());
     Some(Bound::Kube(gateway.spec.listeners.iter().map(|listener| hostname(listener.hostname.as_ref())).collect()))
 }
@@ -273,7 +273,7 @@ pub(super) fn claims(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
         let Some(claim) = keys.into_iter().find(|key| key.value.starts_with("@request.auth.claims")) else { continue };
         for written in vs.spec.gateways.iter().filter(|gateway| gateway.value != "mesh") {
             let (namespace, name) = gateway_name(&written.value, &vs.object.namespace);
-            let Some(gateway) = input.istio_gateways().find(|gateway| is_named(gateway.object, namespace, name)) else {
+            let Some(gateway) = input.istio_gateway(namespace, name) else {
                 continue;
             };
             let Some(selector) = &gateway.spec.selector else { continue };

@@ -116,6 +116,26 @@ kinds! {
     validating_webhooks: kubernetes::MetadataOnly = ValidatingWebhook;
 }
 
+macro_rules! by_name {
+    ($($name:ident: $content:ty = $variant:ident;)*) => {
+        impl<'a> Input<'a> {
+            $(pub(super) fn $name(&self, namespace: &str, name: &str) -> Option<Of<'a, $content>> {
+                self.named(namespace, name).iter().find_map(|object| match &object.body {
+                    Body::$variant(spec) => Some(Of { object, spec: &**spec }),
+                    _ => None,
+                })
+            })*
+        }
+    };
+}
+
+by_name! {
+    service: kubernetes::ServiceSpec = Service;
+    virtual_service: networking::VirtualService = VirtualService;
+    istio_gateway: networking::IstioGateway = IstioGateway;
+    kube_gateway: gateway_api::KubeGateway = KubeGateway;
+}
+
 impl<'a> Input<'a> {
     pub(super) fn new(objects: &'a Objects, mesh: &'a Mesh, found: &'a [Diagnostic]) -> Self {
         let config = objects.mesh_config.as_ref().map(|(config, _)| config);
@@ -157,7 +177,7 @@ impl<'a> Input<'a> {
     }
 
     /// The objects of a name in a namespace, of all kinds.
-    pub(super) fn named(&self, namespace: &str, name: &str) -> &[&'a Object] {
+    fn named(&self, namespace: &str, name: &str) -> &[&'a Object] {
         self.objects_by_name.get(namespace).and_then(|own| own.get(name)).map_or(&[], Vec::as_slice)
     }
 

@@ -347,8 +347,7 @@ fn outside_root(input: &Input<'_>, found: &mut Vec<Diagnostic>) {
             let namespace = delegate.namespace.as_ref().map(|own| own.value.as_str()).filter(|own| !own.is_empty());
             let namespace = namespace.unwrap_or(&root.object.namespace);
             let name = delegate.name.as_ref().map_or("", |own| own.value.as_str());
-            let Some(target) = input.virtual_services().find(|vs| vs.object.name == name && vs.object.namespace == namespace)
-            else {
+            let Some(target) = input.virtual_service(namespace, name) else {
                 continue;
             };
             for block in target.spec.http.iter().flat_map(|rule| &rule.matches) {

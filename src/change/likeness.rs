@@ -22,7 +22,7 @@ impl Pair<'_> {
             && base
                 .routes
                 .iter()
-                .zip(&head.routes)
+                .zip(head.routes.iter())
                 .all(|(base, head)| same_conditions(&base.matcher, &head.matcher) && self.same_treatments(base, head))
     }
 
@@ -79,8 +79,31 @@ impl Pair<'_> {
 
     /// The same name, and here and there it is known or not, and has somewhere to go or not.
     fn same_clusters(self, base: &ClusterRef, head: &ClusterRef) -> bool {
-        let state = |proxy: &Proxy, cluster: &ClusterRef| cluster.id.map(|id| proxy.clusters[id.index()].has_somewhere_to_go());
+        let state = |proxy: &Proxy, cluster: &ClusterRef| proxy.clusters.get(cluster.id).map(Cluster::has_somewhere_to_go);
         base.name == head.name && state(self.base, base) == state(self.head, head)
+    }
+
+    /// Whether two listeners take the same connections in the same way, as far as that does not depend
+    /// on what route tables hold.
+    pub(super) fn same_listeners(self, base: &Listener, head: &Listener) -> bool {
+        base.chains.len() == head.chains.len()
+            && base.chains.iter().zip(&head.chains).all(|(base, head)| self.same_chains(base, head))
+    }
+
+    fn same_chains(self, base: &FilterChain, head: &FilterChain) -> bool {
+        base.matcher == head.matcher
+            && base.terminates == head.terminates
+            && match (&base.target, &head.target) {
+                (ChainTarget::Http(_), ChainTarget::Http(_)) => true,
+                (ChainTarget::Tcp(base), ChainTarget::Tcp(head)) => self.same_bytes(base, head),
+                _ => false,
+            }
+    }
+
+    fn same_bytes(self, base: &TcpLegs, head: &TcpLegs) -> bool {
+        let mut legs = base.legs.iter().zip(&head.legs);
+        base.legs.len() == head.legs.len()
+            && legs.all(|((base, weight, _), (head, other, _))| weight == other && self.same_clusters(base, head))
     }
 }
 
@@ -100,29 +123,6 @@ pub(super) fn same_conditions(base: &RouteMatch, head: &RouteMatch) -> bool {
             (&base.subject, &base.test, base.invert, base.missing_as_empty)
                 == (&head.subject, &head.test, head.invert, head.missing_as_empty)
         })
-}
-
-/// Whether two listeners take the same connections in the same way, as far as that does not depend on
-/// what route tables hold.
-pub(super) fn same_listeners(base: &Listener, head: &Listener) -> bool {
-    base.chains.len() == head.chains.len() && base.chains.iter().zip(&head.chains).all(|(base, head)| same_chains(base, head))
-}
-
-fn same_chains(base: &FilterChain, head: &FilterChain) -> bool {
-    base.matcher == head.matcher
-        && base.terminates == head.terminates
-        && match (&base.target, &head.target) {
-            (ChainTarget::Http(_), ChainTarget::Http(_)) => true,
-            (ChainTarget::Tcp(base), ChainTarget::Tcp(head)) => same_bytes(base, head),
-            _ => false,
-        }
-}
-
-fn same_bytes(base: &TcpLegs, head: &TcpLegs) -> bool {
-    let legs = |tcp: &TcpLegs| -> Vec<(String, u32, bool)> {
-        tcp.legs.iter().map(|(cluster, weight, _)| (cluster.name.clone(), *weight, cluster.id.is_some())).collect()
-    };
-    legs(base) == legs(head)
 }
 
 /// Whether two clusters have one policy and the same endpoints.

@@ -8,9 +8,10 @@ use super::callers::TrustDomains;
 use super::classes::Tables;
 use super::delta::{ConnectionChange, Delta};
 use super::destinations;
-use super::likeness::{Pair, same_listeners};
+use super::likeness::Pair;
 use super::server_side;
 use crate::analysis::space::{Arrival, Space, Way, ways};
+use crate::mesh::cluster::Cluster;
 use crate::mesh::proxy::{ChainTarget, Listener};
 use crate::mesh::{Mesh, Proxy, ProxyKind, RouteTableId};
 use crate::routing::{ClientTls, Conn, Dial, Inside, Opening, destination_name, listen};
@@ -105,7 +106,7 @@ impl Meetings {
         for place in places {
             let of = |proxy: &'_ Proxy, index: Option<&usize>| index.map(|index| proxy.listeners[*index].clone());
             match (before.get(place), after.get(place)) {
-                (Some(one), Some(other)) if same_listeners(&pair.base.listeners[*one], &pair.head.listeners[*other]) => {
+                (Some(one), Some(other)) if pair.same_listeners(&pair.base.listeners[*one], &pair.head.listeners[*other]) => {
                     meetings.same(&pair.base.listeners[*one], &pair.head.listeners[*other]);
                 }
                 (one, other) => {
@@ -197,7 +198,7 @@ fn words(proxy: &Proxy, connection: &Conn<'_>) -> String {
         Conn::Tcp(tcp) => {
             let total: u32 = tcp.legs.iter().map(|(_, weight)| weight).sum();
             let legs = tcp.legs.iter().map(|(cluster, weight)| {
-                let known = cluster.id.is_some_and(|id| proxy.clusters[id.index()].has_somewhere_to_go());
+                let known = proxy.clusters.get(cluster.id).is_some_and(Cluster::has_somewhere_to_go);
                 let name = destination_name(&cluster.name);
                 format!("{weight}/{total} {name}{}", if known { "" } else { " (leads nowhere)" })
             });

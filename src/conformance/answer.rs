@@ -128,13 +128,10 @@ fn forwarded_bytes(proxy: &Proxy, tcp: &TcpConn<'_>) -> Json {
         clusters.insert(cluster.name.clone(), json!(weight));
     }
     let mut record = json!({"tcp": {"clusters": clusters}});
-    let nowhere = tcp.legs.iter().all(|(cluster, _)| match cluster.id {
-        Some(id) => !proxy.clusters[id.index()].has_somewhere_to_go(),
-        None => true,
-    });
+    let known = || tcp.legs.iter().filter_map(|(cluster, _)| proxy.clusters.get(cluster.id));
+    let nowhere = !known().any(Cluster::has_somewhere_to_go);
     if nowhere {
-        let known = tcp.legs.iter().any(|(cluster, _)| cluster.id.is_some());
-        record["flags"] = json!(if known { "UH" } else { "NC" });
+        record["flags"] = json!(if known().next().is_some() { "UH" } else { "NC" });
         record["closed"] = json!(true);
         return record;
     }
@@ -143,7 +140,7 @@ fn forwarded_bytes(proxy: &Proxy, tcp: &TcpConn<'_>) -> Json {
         Some(ClientTlsFate::Terminated) => record["terminated"] = json!(true),
         None => {}
     }
-    if let Some(tls) = tcp.legs.iter().find_map(|(cluster, _)| upstream_tls(&proxy.clusters[cluster.id?.index()])) {
+    if let Some(tls) = known().find_map(upstream_tls) {
         record["upstream_tls"] = tls;
     }
     record
@@ -221,7 +218,7 @@ fn outcome_of(proxy: &Proxy, outcome: &Outcome, mirrors_by_chance: bool) -> Json
         (Some(upstream), cluster) => {
             let mut seen = json!({"cluster": cluster, "method": upstream.method});
             copy_fields(upstream, &mut seen);
-            if let Some(tls) = cluster.as_ref().and_then(|name| upstream_tls(proxy.cluster(name)?.1)) {
+            if let Some(tls) = cluster.as_ref().and_then(|name| upstream_tls(proxy.clusters.named(name)?)) {
                 seen["tls"] = tls;
             }
             record["upstream"] = seen;

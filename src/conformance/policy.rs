@@ -12,7 +12,7 @@ const ABSENT: &str = "absent";
 /// The settings of a proxy's cluster; `"absent"` if it has none of that name.
 #[must_use]
 pub fn effective_policy(_mesh: &Mesh, proxy: &Proxy, cluster_name: &str) -> Value {
-    let Some((_, cluster)) = proxy.cluster(cluster_name) else { return ABSENT.into() };
+    let Some(cluster) = proxy.clusters.named(cluster_name) else { return ABSENT.into() };
     let mut policy = Map::new();
     policy.insert("type".to_owned(), discovery(cluster.discovery).into());
     policy.insert("connect_timeout".to_owned(), cluster.connect_timeout.to_string().into());

@@ -1,6 +1,7 @@
 //! What an invariant claims, and which routes break it.
 
 use crate::change::Entry;
+use crate::mesh::cluster::Cluster;
 use crate::mesh::route::{AbortStatus, Action, ClusterRef, RouteMatch};
 use crate::mesh::{Mesh, Proxy, ProxyKind};
 use crate::routing::{Verdict, destination_name};
@@ -107,7 +108,7 @@ impl Claim {
 }
 
 fn namespace_of<'m>(mesh: &'m Mesh, proxy: &Proxy, cluster: &str) -> Option<&'m str> {
-    let (_, cluster) = proxy.cluster(cluster)?;
+    let cluster = proxy.clusters.named(cluster)?;
     cluster.service.map(|service| mesh.services[service.index()].namespace.as_str())
 }
 
@@ -175,7 +176,7 @@ enum State {
 }
 
 fn state(proxy: &Proxy, cluster: &ClusterRef) -> State {
-    match cluster.id.map(|id| proxy.clusters[id.index()].has_somewhere_to_go()) {
+    match proxy.clusters.get(cluster.id).map(Cluster::has_somewhere_to_go) {
         Some(true) => State::Works,
         Some(false) => State::Empty,
         None => State::Unknown,

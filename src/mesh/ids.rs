@@ -38,7 +38,8 @@ ids! {
     ProxyId;
     /// A route table of one proxy, in [`Proxy::route_tables`](super::Proxy::route_tables).
     RouteTableId;
-    /// A cluster of one proxy, in [`Proxy::clusters`](super::Proxy::clusters).
+    /// The name of a cluster, the same for all proxies of a mesh: [`Proxy::clusters`](super::Proxy::clusters)
+    /// tells whether a proxy has it.
     ClusterId;
 }
 

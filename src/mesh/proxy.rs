@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::cluster::Cluster;
-use super::ids::{ClusterId, Origin, RouteTableId, WorkloadId};
+use super::clusters::Clusters;
+use super::ids::{Origin, RouteTableId, WorkloadId};
 use super::inbound::Inbound;
 use super::rate_limit::RateLimits;
 use super::route::{ClusterRef, RouteTable};
@@ -47,8 +47,8 @@ pub struct Proxy {
     pub listeners: Arc<[Listener]>,
     /// Route tables; shared likewise.
     pub route_tables: Arc<[RouteTable]>,
-    /// Clusters, sorted by name; shared by proxies that have the same.
-    pub clusters: Arc<[Arc<Cluster>]>,
+    /// Clusters; shared by proxies that have the same.
+    pub clusters: Arc<Clusters>,
     /// Where a sidecar sends bytes that no listener takes.
     pub fallback: Option<ClusterRef>,
     /// Names and addresses that clients may dial, with the address they resolve to; sorted by name.
@@ -129,13 +129,4 @@ pub enum ChainTarget {
 pub struct TcpLegs {
     /// Cluster, weight and where it is written; never empty.
     pub legs: Vec<(ClusterRef, u32, Span)>,
-}
-
-impl Proxy {
-    /// The cluster with this name.
-    #[must_use]
-    pub fn cluster(&self, name: &str) -> Option<(ClusterId, &Cluster)> {
-        let index = self.clusters.binary_search_by(|cluster| cluster.name.as_str().cmp(name)).ok()?;
-        Some((ClusterId::new(index), &self.clusters[index]))
-    }
 }

@@ -1,6 +1,8 @@
 //! Route tables: what a proxy's HTTP connection manager is given. The shape is Envoy's
 //! `RouteConfiguration`, with strings that name clusters resolved to ids.
 
+use std::sync::Arc;
+
 use super::ids::{ClusterId, Origin};
 use super::pattern::Pattern;
 use crate::time::Duration;
@@ -85,7 +87,8 @@ pub struct VirtualHost {
     /// Domains, lower-case: exact, `*.suffix`, `*-suffix`, `prefix.*` or `*`.
     pub domains: Vec<String>,
     /// Routes in order; the first that matches is taken.
-    pub routes: Vec<Route>,
+    /// Shared by proxies that have the same.
+    pub routes: Arc<[Route]>,
     /// Whether every request that did not come by TLS is redirected to HTTPS (`httpsRedirect`).
     pub require_tls: bool,
     /// What made it.
@@ -286,13 +289,13 @@ pub struct Leg {
     pub origin: Origin,
 }
 
-/// A cluster by name, and its id if the proxy has it. A name without id answers 503 NC.
+/// A cluster by name and id. One that the proxy does not have answers 503 NC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRef {
     /// Name, such as `outbound|9080|v1|reviews.default.svc.cluster.local`.
     pub name: String,
-    /// The cluster, if the proxy has it.
-    pub id: Option<ClusterId>,
+    /// Its id in the mesh; the proxy may have no such cluster.
+    pub id: ClusterId,
 }
 
 /// A retry policy in Envoy's terms.
@@ -487,7 +490,7 @@ mod tests {
 
     fn leg(weight: u32) -> Leg {
         Leg {
-            cluster: ClusterRef { name: format!("c{weight}"), id: None },
+            cluster: ClusterRef { name: format!("c{weight}"), id: crate::mesh::ClusterId(0) },
             weight,
             request_headers: HeaderOps::default(),
             response_headers: HeaderOps::default(),

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::entry::LogEntry;
 use crate::change::{Change, Delta};
+use crate::mesh::cluster::Cluster;
 use crate::mesh::{Mesh, ProxyId, RouteTableId};
 use crate::routing::explanation::{CheckSubject, explain_table};
 use crate::routing::{Received, Request, Treatment, Verdict, proxy_and_table_for, select_received, table_for};
@@ -158,7 +159,7 @@ fn decided(mesh: &Mesh, entry: &LogEntry, from: Option<&str>) -> Replayed {
     let selection = select_received(proxy, table, &received);
     let route = selection.route(proxy);
     let legs = selection.forward(proxy).map_or(&[][..], |forward| forward.legs.all());
-    let works = |leg: &crate::mesh::route::Leg| leg.cluster.id.is_some_and(|id| proxy.clusters[id.index()].has_somewhere_to_go());
+    let works = |leg: &crate::mesh::route::Leg| proxy.clusters.get(leg.cluster.id).is_some_and(Cluster::has_somewhere_to_go);
     let fails = match (selection.verdict, selection.forward(proxy)) {
         (Verdict::RequireTls { .. }, _) => false,
         (Verdict::Route { .. }, Some(_)) => !legs.iter().any(works),

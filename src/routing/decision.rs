@@ -110,7 +110,7 @@ impl Decision {
             Action::Forward(_) if matches!(self.selection.cors, CorsRole::Preflight | CorsRole::ForeignPreflight) => {
                 Course::Preflight
             }
-            Action::Forward(forward) => match leg.and_then(|leg| leg.cluster.id) {
+            Action::Forward(forward) => match leg.map(|leg| leg.cluster.id).filter(|id| proxy.clusters.get(*id).is_some()) {
                 Some(cluster) => Course::Forward(cluster),
                 None => Course::NoCluster(forward.cluster_not_found_status),
             },
@@ -123,7 +123,7 @@ impl Decision {
     #[must_use]
     pub fn checked(mut self, proxy: &Proxy) -> Self {
         if let Course::Forward(id) = self.course
-            && !proxy.clusters[id.index()].has_somewhere_to_go()
+            && !proxy.clusters[id].has_somewhere_to_go()
         {
             self.course = Course::NoEndpoint(id);
         }

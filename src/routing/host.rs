@@ -86,7 +86,7 @@ mod tests {
             .map(|domains| VirtualHost {
                 name: domains[0].to_owned(),
                 domains: domains.iter().map(|d| (*d).to_owned()).collect(),
-                routes: Vec::new(),
+                routes: std::sync::Arc::default(),
                 require_tls: false,
                 origin: Origin::default(),
             })

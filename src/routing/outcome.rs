@@ -15,6 +15,7 @@ use super::received::Received;
 use super::reply::{Answering, Reply};
 use super::request::{Chances, Dial, Request};
 use super::selection::{Selection, Verdict, select_received};
+use crate::mesh::cluster::Cluster;
 use crate::mesh::route::{Fault, Forward, PerMillion};
 use crate::mesh::{ClusterId, Mesh, Proxy, ProxyId};
 use crate::time::Duration;
@@ -152,7 +153,10 @@ pub fn play(mesh: &Mesh, proxy: ProxyId, received: &Received<'_>, decision: &Dec
         delay: decision.delay,
         flags: decision.flags(&mesh.profile),
         details: decision.details(),
-        cluster: decision.leg(proxy).filter(|leg| leg.cluster.id.is_some()).map(|leg| leg.cluster.name.clone()),
+        cluster: decision
+            .leg(proxy)
+            .filter(|leg| proxy.clusters.get(leg.cluster.id).is_some())
+            .map(|leg| leg.cluster.name.clone()),
         mirrored: upstream.as_ref().map_or_else(Vec::new, |request| mirrored(mesh, proxy, decision, request)),
         upstream,
         reply: own.unwrap_or_else(|| answering.finish(stub_answer())),
@@ -162,8 +166,8 @@ pub fn play(mesh: &Mesh, proxy: ProxyId, received: &Received<'_>, decision: &Dec
 /// The copies that arrive: those for clusters that have an endpoint.
 fn mirrored(mesh: &Mesh, proxy: &Proxy, decision: &Decision, request: &Forwarded) -> Vec<Mirrored> {
     let copy = Forwarded { authority: request.mirror_authority(mesh.profile.shadow_suffix), ..request.clone() };
-    let arrives = |id: ClusterId| proxy.clusters[id.index()].has_somewhere_to_go();
-    let reached = decision.mirrors(proxy).filter(|mirror| mirror.cluster.id.is_some_and(arrives));
+    let arrives = |id: ClusterId| proxy.clusters.get(id).is_some_and(Cluster::has_somewhere_to_go);
+    let reached = decision.mirrors(proxy).filter(|mirror| arrives(mirror.cluster.id));
     reached.map(|mirror| Mirrored { cluster: mirror.cluster.name.clone(), request: copy.clone() }).collect()
 }
 

@@ -175,7 +175,8 @@ impl Answering<'_> {
         }
         let leg = self.decision.leg(self.proxy);
         // A cluster that does not exist has no name to give.
-        let cluster = leg.filter(|leg| leg.cluster.id.is_some()).map_or("", |leg| leg.cluster.name.as_str());
+        let cluster =
+            leg.filter(|leg| self.proxy.clusters.get(leg.cluster.id).is_some()).map_or("", |leg| leg.cluster.name.as_str());
         let facts = ReplyFacts { answering: self, route, cluster, status: reply.status, noted, sent: OnceCell::new() };
         let mut apply = |ops: &HeaderOps| reply.headers.apply(Message::Answer, ops, &facts);
         if let Some(leg) = leg {
@@ -200,7 +201,7 @@ impl Answering<'_> {
     /// balancer that hashes picks an endpoint; their value is written `*`.
     fn set_hash_cookies(&self, reply: &mut Reply) {
         let Course::Forward(cluster) = self.decision.course else { return };
-        if !matches!(self.proxy.clusters[cluster.index()].balancer, Balancer::RingHash { .. } | Balancer::Maglev { .. }) {
+        if !matches!(self.proxy.clusters[cluster].balancer, Balancer::RingHash { .. } | Balancer::Maglev { .. }) {
             return;
         }
         for policy in self.decision.forward(self.proxy).map_or(&[][..], |forward| &forward.hash) {

@@ -192,7 +192,7 @@ fn leg_text(proxy: &Proxy, leg: &Leg, forward: &Forward) -> String {
 
 fn cluster_text(proxy: &Proxy, cluster: &ClusterRef, forward: &Forward) -> String {
     let name = destination_name(&cluster.name);
-    let known: Option<&Cluster> = cluster.id.map(|id| &*proxy.clusters[id.index()]);
+    let known: Option<&Cluster> = proxy.clusters.get(cluster.id);
     match known {
         None => format!("{name} (unknown: {} NC)", forward.cluster_not_found_status),
         Some(cluster) if !cluster.has_somewhere_to_go() => format!("{name} (no endpoint: 503 UH)"),

@@ -215,7 +215,7 @@ impl<'p> Atlas<'p> {
     pub(super) fn cluster_target(&mut self, stage: u32, proxy: ProxyId, id: ClusterId, host: &str, port: u16) -> u32 {
         let plan = &self.plan.population.stages[stage as usize];
         let of_proxy = &plan.mesh.proxies[proxy.index()];
-        let cluster: &Cluster = &of_proxy.clusters[id.index()];
+        let cluster: &Cluster = &of_proxy.clusters[id];
         if cluster.discovery == Discovery::OriginalDst || cluster.discovery == Discovery::DynamicDns {
             return self.dialled_target(stage, host, &of_proxy.spec.namespace, port, &cluster.tls);
         }

@@ -187,11 +187,10 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let Some(stage) = self.places.get(pod as usize).map(|place| place.config) else { return };
         let plan = &self.plan.population.stages[stage as usize];
         let Some(proxy) = plan.standings.get(pod as usize).and_then(|standing| standing.as_ref()?.proxy) else { return };
-        for (index, cluster) in plan.mesh.proxies[proxy.index()].clusters.iter().enumerate() {
+        for (id, cluster) in plan.mesh.proxies[proxy.index()].clusters.with_ids() {
             if cluster.warm_up.is_none() {
                 continue;
             }
-            let id = crate::mesh::ClusterId(index as u32);
             let number = self.atlas.cluster_target(stage, proxy, id, "", cluster.port);
             let target = &self.atlas.targets[number as usize];
             let start = Start { own_draw: self.own_draw, plan: self.plan, pod };

@@ -50,7 +50,7 @@ fn find_within(mesh: &Mesh, host: &str, namespace: &str, aliases: u32) -> Found 
 /// selector finds.
 pub(super) fn endpoints(mesh: &Mesh, service: &Service, port: u16) -> Vec<Endpoint> {
     let name = format!("outbound|{port}||{}", service.host);
-    let told = mesh.proxies.iter().filter_map(|proxy| proxy.cluster(&name)).map(|(_, cluster)| cluster);
+    let told = mesh.proxies.iter().filter_map(|proxy| proxy.clusters.named(&name));
     if let Some(cluster) = told.into_iter().find(|cluster| cluster.endpoints().next().is_some()) {
         return cluster.endpoints().filter(|endpoint| endpoint.healthy).cloned().collect();
     }

@@ -92,7 +92,7 @@ impl Atlas<'_> {
 
     fn as_bytes(&mut self, place: &Place<'_>, tcp: &TcpConn<'_>) -> Draft {
         // One destination that asks for it is enough.
-        let mut clusters = tcp.legs.iter().filter_map(|(cluster, _)| Some(&place.proxy.clusters[cluster.id?.index()]));
+        let mut clusters = tcp.legs.iter().filter_map(|(cluster, _)| place.proxy.clusters.get(cluster.id));
         let hash = if clusters.any(|cluster| cluster.hashes_client) { RequestHash::of_client() } else { RequestHash::default() };
         let mut sum = 0;
         let mut legs = Vec::new();
@@ -228,15 +228,14 @@ impl Atlas<'_> {
     }
 
     fn leg(&mut self, place: &Place<'_>, cluster: &ClusterRef, missing: u16, shape: u32) -> Leg {
-        let Some(id) = cluster.id else {
+        let Some(known) = place.proxy.clusters.get(cluster.id) else {
             let host = cluster.name.split('|').nth(3).filter(|host| !host.is_empty());
             let service = host.map_or(place.service, |host| self.called(host));
             return Leg { to: To::Nowhere(missing), service, shape, hash: RequestHash::default() };
         };
         let mesh = &self.plan.population.stages[place.stage as usize].mesh;
-        let of_cluster = place.proxy.clusters[id.index()].service;
-        let service = of_cluster.map_or(place.service, |service| self.called(&mesh.services[service.index()].host));
-        let target = self.cluster_target(place.stage, place.id, id, &place.what.request.authority, place.what.port);
+        let service = known.service.map_or(place.service, |service| self.called(&mesh.services[service.index()].host));
+        let target = self.cluster_target(place.stage, place.id, cluster.id, &place.what.request.authority, place.what.port);
         Leg { to: To::Target(target), service, shape, hash: RequestHash::default() }
     }
 
@@ -344,7 +343,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn upstream(&self, cluster: &ClusterRef) -> Upstream {
-        let known = cluster.id.map(|id| &self.proxy.clusters[id.index()]);
+        let known = self.proxy.clusters.get(cluster.id);
         let endpoint = known.and_then(|known| known.endpoints().next());
         let mutual_tls = known.is_some_and(|known| match &known.tls {
             UpstreamTls::Plaintext => false,

@@ -141,7 +141,7 @@ impl Coverage {
                 continue;
             }
             let hosts = proxy.route_tables.iter().flat_map(|table| &table.virtual_hosts);
-            for route in hosts.flat_map(|host| &host.routes).filter(|route| is_rule(mesh, route)) {
+            for route in hosts.flat_map(|host| host.routes.iter()).filter(|route| is_rule(mesh, route)) {
                 let parts = parts(route).into_iter().filter(|(kind, _)| *kind != ItemKind::Retries);
                 known.extend(parts.map(|(kind, span)| (span, kind)));
             }

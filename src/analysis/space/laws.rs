@@ -192,7 +192,7 @@ proptest! {
         let proxy = &mesh.proxies[0];
         let (table, host) = app(&mesh);
         let routes = &proxy.route_tables[table.index()].virtual_hosts[host].routes;
-        if let [first, second] = routes.as_slice() {
+        if let [first, second] = &routes[..] {
             let mut space = Space::new();
             let arrival = ways(proxy)[0].arrival;
             let (a, b) = (space.route(arrival, &first.matcher), space.route(arrival, &second.matcher));

@@ -2,7 +2,6 @@
 //! subset of its DestinationRule (Istio: `ClusterBuilder`).
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -18,6 +17,7 @@ use super::routes::ClusterNames;
 use super::upstream_tls::{self, Facts};
 use super::visibility::{ProxyView, VisibleService};
 use crate::mesh::cluster::{Balancer, Cluster, ConnectionSettings, Discovery, Endpoint, Limits, UpstreamProtocol, UpstreamTls};
+use crate::mesh::clusters::Clusters;
 use crate::mesh::registry::{Protocol, Resolution, Service, ServicePort};
 use crate::mesh::{Origin, ProxyKind, ServiceId};
 use crate::resource::networking::Subset;
@@ -33,26 +33,16 @@ const PREFERRED: &[&str] = &["topology.kubernetes.io/region", "topology.kubernet
 
 /// Makes clusters, and makes each only once for all proxies that see it the same way.
 #[derive(Debug)]
-pub(in crate::mesh) struct ClusterBuilder<'a> {
+pub(super) struct ClusterBuilder<'a> {
     model: &'a Model<'a>,
+    names: &'a ClusterNames,
     /// Keys of labels on which the clusters of a client depend; `None` if any label may matter.
     label_keys: Option<BTreeSet<&'a str>>,
     black_hole: Arc<Cluster>,
     passthrough: Arc<Cluster>,
     known: FxHashMap<Key, Built<'a>>,
     placed: FxHashMap<(Key, Client), Arc<Cluster>>,
-    lists: FxHashMap<(usize, bool, Client), Rc<ProxyClusters>>,
-    /// Lists by the identity of their clusters, so that equal ones are one.
-    distinct: FxHashMap<Vec<usize>, Rc<ProxyClusters>>,
-}
-
-/// The clusters of proxies that have the same.
-#[derive(Debug)]
-pub(in crate::mesh) struct ProxyClusters {
-    /// Sorted by name.
-    pub(in crate::mesh) list: Arc<[Arc<Cluster>]>,
-    /// Their names.
-    pub(in crate::mesh) names: ClusterNames,
+    lists: FxHashMap<(usize, bool, Client), Arc<Clusters>>,
 }
 
 /// What a cluster depends on besides the client's place.
@@ -98,37 +88,33 @@ struct Request<'v, 'a> {
 }
 
 impl<'a> ClusterBuilder<'a> {
-    pub(in crate::mesh) fn new(model: &'a Model<'a>) -> Self {
+    pub(super) fn new(model: &'a Model<'a>, names: &'a ClusterNames) -> Self {
         ClusterBuilder {
             model,
+            names,
             label_keys: deciding_labels(model),
             black_hole: Arc::new(special(model, BLACK_HOLE, Discovery::Static)),
             passthrough: Arc::new(special(model, PASSTHROUGH, Discovery::OriginalDst)),
             known: FxHashMap::default(),
             placed: FxHashMap::default(),
             lists: FxHashMap::default(),
-            distinct: FxHashMap::default(),
         }
     }
 
     /// The clusters of a proxy.
-    pub(in crate::mesh) fn clusters(&mut self, view: &ProxyView<'a>) -> Rc<ProxyClusters> {
+    pub(super) fn clusters(&mut self, view: &ProxyView<'a>) -> Arc<Clusters> {
         let matters = |key: &str| self.label_keys.as_ref().is_none_or(|keys| keys.contains(key));
         let client = Client::new(&view.spec.locality, &view.spec.labels).with_labels(matters);
         let passes_through = view.spec.kind == ProxyKind::Gateway && settings::passes_through(&self.model.cx, &view.spec.labels);
         // Views live as long as the model, so that their addresses tell them apart.
         let key = (Arc::as_ptr(&view.scope).addr(), passes_through, client);
         if let Some(known) = self.lists.get(&key) {
-            return Rc::clone(known);
+            return Arc::clone(known);
         }
         let list = self.list(view, passes_through, &key.2);
-        let identity = list.iter().map(|cluster| Arc::as_ptr(cluster).addr()).collect();
-        let made = self.distinct.entry(identity).or_insert_with(|| {
-            let names = ClusterNames::new(list.iter().map(|cluster| cluster.name.as_str()));
-            Rc::new(ProxyClusters { list: list.into(), names })
-        });
-        let made = Rc::clone(made);
-        self.lists.insert(key, Rc::clone(&made));
+        let with_ids = list.into_iter().map(|cluster| (self.names.id(&cluster.name), cluster)).collect();
+        let made = Arc::new(Clusters::new(with_ids));
+        self.lists.insert(key, Arc::clone(&made));
         made
     }
 
@@ -447,7 +433,7 @@ mod tests {
         for (subset, count) in [("", 2), ("all", 2), ("v1", 1), ("none", 0)] {
             assert_eq!(cluster(&mesh, 80, subset).endpoints().count(), count, "{subset}");
         }
-        assert!(mesh.proxies[0].cluster("outbound|80|v2|web.default.svc.cluster.local").is_none());
+        assert!(mesh.proxies[0].clusters.named("outbound|80|v2|web.default.svc.cluster.local").is_none());
     }
 
     #[test]
@@ -484,7 +470,7 @@ mod tests {
         let name = "outbound|80||web.default.svc.cluster.local";
         assert_eq!(testing::cluster(&mesh.proxies[0], name).discovery, Discovery::OriginalDst);
         assert_eq!(testing::cluster(&mesh.proxies[1], name).discovery, Discovery::Eds);
-        assert!(mesh.proxies[0].cluster(PASSTHROUGH).is_some() && mesh.proxies[1].cluster(PASSTHROUGH).is_none());
+        assert!(mesh.proxies[0].clusters.named(PASSTHROUGH).is_some() && mesh.proxies[1].clusters.named(PASSTHROUGH).is_none());
         let secret = self::mesh(&rule("{host: web, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}}"));
         assert!(matches!(testing::cluster(&secret.proxies[1], name).tls, UpstreamTls::Always { .. }));
     }

@@ -1,6 +1,8 @@
 //! The route tables of a gateway: for each host that a server and a VirtualService have in common,
 //! the routes of all such VirtualServices (Istio: `buildGatewayHTTPRouteConfig`).
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
@@ -94,7 +96,7 @@ fn blackhole(port: u16) -> VirtualHost {
     VirtualHost {
         name: format!("blackhole:{port}"),
         domains: vec!["*".to_owned()],
-        routes: Vec::new(),
+        routes: Arc::default(),
         require_tls: false,
         origin: Origin::default(),
     }
@@ -118,7 +120,7 @@ fn finish(mut drafts: IndexMap<String, Draft>, lists: &[Vec<Route>]) -> Vec<Virt
         .map(|draft| VirtualHost {
             name: draft.name,
             domains: draft.domains,
-            routes: catch_alls_last(draft.parts.iter().flat_map(|part| lists[*part].iter().cloned())),
+            routes: catch_alls_last(draft.parts.iter().flat_map(|part| lists[*part].iter().cloned())).into(),
             require_tls: draft.require_tls,
             origin: draft.origin,
         })

@@ -24,7 +24,7 @@ pub(super) struct L4Scope<'a> {
     pub(super) port: u16,
     /// The services that a destination without port is looked up among.
     pub(super) service: &'a dyn Fn(&str) -> Option<SeenService>,
-    /// The proxy's clusters.
+    /// The clusters of the mesh.
     pub(super) clusters: &'a ClusterNames,
 }
 

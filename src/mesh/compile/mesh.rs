@@ -1,7 +1,5 @@
 //! The whole compilation: which passes run in which order, and what comes out.
 
-use std::sync::Arc;
-
 use super::clusters::ClusterBuilder;
 use super::context::Context;
 use super::gateway_claims;
@@ -10,6 +8,7 @@ use super::model::Model;
 use super::proxy_routing::RoutingBuilder;
 use super::rate_limits::EnvoyFilters;
 use super::references;
+use super::routes::ClusterNames;
 use super::visibility::{ProxyView, Scopes};
 use crate::diagnostic::{Diagnostic, ObjectRef};
 use crate::mesh::admission;
@@ -107,8 +106,9 @@ pub fn compile(objects: &Objects, options: &CompileOptions) -> (Mesh, Vec<Diagno
     gateway_claims::check(&model, &mut diagnostics);
     let specs = model.registry.proxies(&options.proxies);
     let mut scopes = Scopes::new(&model);
-    let mut clusters = ClusterBuilder::new(&model);
-    let mut routing = RoutingBuilder::new(&model);
+    let names = ClusterNames::default();
+    let mut clusters = ClusterBuilder::new(&model, &names);
+    let mut routing = RoutingBuilder::new(&model, &names);
     let mut inbound = InboundBuilder::new(&model);
     let filters = EnvoyFilters::new(&model.cx, &mut diagnostics);
     let mut proxies = Vec::new();
@@ -141,13 +141,13 @@ fn proxy<'a>(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Proxy {
     let clusters = clusters.clusters(view);
-    let routing = routing.routing(view, &clusters.names, diagnostics);
+    let routing = routing.routing(view, diagnostics);
     Proxy {
         spec: view.spec.clone(),
         workload,
         listeners: routing.listeners,
         route_tables: routing.route_tables,
-        clusters: Arc::clone(&clusters.list),
+        clusters,
         fallback: routing.fallback,
         dns: routing.dns,
         inbound: Inbound::default(),

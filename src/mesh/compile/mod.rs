@@ -53,6 +53,7 @@ mod routes;
 mod rule_names;
 mod server_tls;
 mod services;
+mod shared_routes;
 mod sidecar_listeners;
 mod sidecar_routes;
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::l4_routes::L4Scope;
 use super::model::Model;
 use super::protocol;
 use super::routes::{self, ClusterNames, HashLookup, RouteScope, SeenService, UnknownHosts};
+use super::shared_routes::SharedRoutes;
 use super::sidecar_listeners::{OwnPort, SidecarListeners};
 use super::sidecar_routes::{self, EgressScope, HostOwners};
 use super::visibility::{EgressListener, ProxyView};
@@ -40,11 +41,13 @@ pub(super) struct Routing {
 pub(super) struct RoutingBuilder<'m> {
     /// Keys of labels on which the rules for a client depend; `None` if any label may matter.
     label_keys: Option<BTreeSet<&'m str>>,
+    clusters: &'m ClusterNames,
+    shared: SharedRoutes,
     known: FxHashMap<(usize, Vec<(String, String)>), Routing>,
 }
 
 impl<'m> RoutingBuilder<'m> {
-    pub(super) fn new(model: &'m Model<'_>) -> Self {
+    pub(super) fn new(model: &'m Model<'_>, clusters: &'m ClusterNames) -> Self {
         // A DestinationRule for some clients decides what their routes hash.
         let selects_clients = model.cx.destination_rules.iter().any(|item| item.spec.workload_selector.is_some());
         let mut keys = BTreeSet::new();
@@ -54,25 +57,25 @@ impl<'m> RoutingBuilder<'m> {
             let tcp = vs.tcp.iter().flat_map(|rule| &rule.matches).map(|block| &block.source_labels);
             keys.extend(http.chain(tls).chain(tcp).flat_map(|labels| labels.iter().map(|(key, _)| key)));
         }
-        RoutingBuilder { label_keys: (!selects_clients).then_some(keys), known: FxHashMap::default() }
+        RoutingBuilder {
+            label_keys: (!selects_clients).then_some(keys),
+            clusters,
+            shared: SharedRoutes::default(),
+            known: FxHashMap::default(),
+        }
     }
 
-    /// The routing of a proxy. `clusters` are the names of its clusters, in order; proxies with the
-    /// same view have the same.
-    pub(super) fn routing(
-        &mut self,
-        view: &ProxyView<'_>,
-        clusters: &ClusterNames,
-        diagnostics: &mut Vec<Diagnostic>,
-    ) -> Routing {
+    /// The routing of a proxy.
+    pub(super) fn routing(&mut self, view: &ProxyView<'_>, diagnostics: &mut Vec<Diagnostic>) -> Routing {
         if view.spec.kind == ProxyKind::Gateway {
-            return gateway(view, clusters, diagnostics);
+            return gateway(view, self.clusters, diagnostics);
         }
         let matters = |key: &str| self.label_keys.as_ref().is_none_or(|keys| keys.contains(key));
         let labels = view.spec.labels.iter().filter(|(key, _)| matters(key)).cloned().collect();
         // Views live as long as the model, so that their addresses tell them apart.
         let key = (Arc::as_ptr(&view.scope).addr(), labels);
-        self.known.entry(key).or_insert_with(|| sidecar(view, clusters, diagnostics)).clone()
+        let (clusters, shared) = (self.clusters, &self.shared);
+        self.known.entry(key).or_insert_with(|| sidecar(view, clusters, shared, diagnostics)).clone()
     }
 }
 
@@ -105,6 +108,7 @@ fn egress_scopes<'s>(
     view: &'s ProxyView<'_>,
     owners: &'s [HostOwners],
     service_hash: &'s dyn Fn(&str, u16) -> Option<HashPolicy>,
+    shared: &'s SharedRoutes,
 ) -> Vec<EgressScope<'s>> {
     let listeners = view.scope.listeners.iter().zip(owners);
     listeners
@@ -115,11 +119,12 @@ fn egress_scopes<'s>(
             registry: &view.model.registry,
             service_hash,
             cluster_domain: &view.model.cx.options.cluster_domain,
+            shared,
         })
         .collect()
 }
 
-fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<Diagnostic>) -> Routing {
+fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames, shared: &SharedRoutes, diagnostics: &mut Vec<Diagnostic>) -> Routing {
     let model = view.model;
     let hash = |host: &str, subset: &str, port| hash_policies::of_destination(view, host, subset, port);
     let service_hash = |host: &str, port| hash_policies::of_service(view, host, port);
@@ -128,7 +133,7 @@ fn sidecar(view: &ProxyView<'_>, clusters: &ClusterNames, diagnostics: &mut Vec<
     let scope = route_scope(view, clusters, &hash, &seen);
     let owners: Vec<HostOwners> =
         view.scope.listeners.iter().map(|listener| HostOwners::new(&listener.virtual_services)).collect();
-    let egress = egress_scopes(view, &owners, &service_hash);
+    let egress = egress_scopes(view, &owners, &service_hash, shared);
     let unknown = unknown_destinations(view);
 
     let by_port: RefCell<FxHashMap<u16, Rc<Vec<VirtualHost>>>> = RefCell::default();

@@ -1,11 +1,14 @@
 //! The virtual hosts of a sidecar's port: which VirtualService owns which host, and under which
 //! names a host answers (Istio: `BuildSidecarOutboundVirtualHosts`).
 
+use std::sync::Arc;
+
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::registry::Registry;
-use super::routes::{self, RouteScope, SeenService};
+use super::routes::{RouteScope, SeenService};
+use super::shared_routes::SharedRoutes;
 use super::virtual_service::VirtualService;
 use super::visibility::VisibleService;
 use crate::mesh::registry::{Protocol, Resolution, Service, ServicePort};
@@ -30,6 +33,8 @@ pub(super) struct EgressScope<'a> {
     pub(super) service_hash: &'a dyn Fn(&str, u16) -> Option<HashPolicy>,
     /// The cluster's domain.
     pub(super) cluster_domain: &'a str,
+    /// Routes that other sidecars have too.
+    pub(super) shared: &'a SharedRoutes,
 }
 
 /// For every service the VirtualService whose host covers it most specifically: its exact host, else
@@ -71,7 +76,7 @@ impl HostOwners {
 struct Claim<'a> {
     services: Vec<&'a Service>,
     unknown_hosts: Vec<&'a str>,
-    routes: Vec<Route>,
+    routes: Arc<[Route]>,
     origin: Origin,
 }
 
@@ -88,11 +93,12 @@ pub(super) fn virtual_hosts(port: u16, egress: EgressScope<'_>, scope: &RouteSco
         None => alias(egress.registry, name, Some(port)),
     };
     let scope = RouteScope { service: &seen, port, ..*scope };
+    let wildcards: Vec<&str> = services.keys().copied().filter(|host| host::is_wildcard(host)).collect();
     let mut claims: Vec<Claim<'_>> = egress
         .virtual_services
         .iter()
         .enumerate()
-        .filter(|(_, vs)| port == PORT_OF_UNKNOWN_HOSTS || names_a_service(vs, &services))
+        .filter(|(_, vs)| port == PORT_OF_UNKNOWN_HOSTS || names_a_service(vs, &services, &wildcards))
         .filter_map(|(index, vs)| claim(index, vs, &services, port, egress, &scope))
         .collect();
     let claimed: FxHashSet<&str> = claims.iter().flat_map(|claim| &claim.services).map(|service| service.host.as_str()).collect();
@@ -124,12 +130,15 @@ pub(super) fn speaks_http(service: &Service, number: u16) -> bool {
     tcp_port(service, number).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Sniffed)
 }
 
-fn names_a_service(vs: &VirtualService, services: &IndexMap<&str, &Service>) -> bool {
+/// Whether a host of a VirtualService is a service, or covers one or is covered by one of `wildcards`,
+/// which are those among the services.
+fn names_a_service(vs: &VirtualService, services: &IndexMap<&str, &Service>, wildcards: &[&str]) -> bool {
     vs.hosts.iter().any(|name| {
         services.contains_key(name.as_str())
-            || services
-                .keys()
-                .any(|service| (host::is_wildcard(name) || host::is_wildcard(service)) && host::matches(name, service))
+            || match host::is_wildcard(name) {
+                true => services.keys().any(|service| host::matches(name, service)),
+                false => wildcards.iter().any(|service| host::matches(name, service)),
+            }
     })
 }
 
@@ -142,7 +151,7 @@ fn claim<'a>(
     egress: EgressScope<'a>,
     scope: &RouteScope<'_>,
 ) -> Option<Claim<'a>> {
-    let routes = routes::routes(vs, scope);
+    let routes = egress.shared.of_rules(vs, scope);
     if routes.is_empty() {
         return None;
     }
@@ -199,10 +208,8 @@ fn default_claim<'a>(service: &&'a Service, port: u16, egress: EgressScope<'a>, 
     if service.resolution == Resolution::Alias || !speaks_http(service, port) {
         return None;
     }
-    let cluster = routes::cluster_name(port, "", &service.host);
-    let hash = (egress.service_hash)(&service.host, port);
-    let route = routes::service_route(cluster, hash, service.origin, scope);
-    Some(Claim { services: vec![service], unknown_hosts: Vec::new(), routes: vec![route], origin: service.origin })
+    let routes = egress.shared.of_service(service, (egress.service_hash)(&service.host, port), scope);
+    Some(Claim { services: vec![service], unknown_hosts: Vec::new(), routes, origin: service.origin })
 }
 
 /// Hands out names of virtual hosts and their domains; whoever comes first keeps them.
@@ -248,7 +255,7 @@ impl Names {
         (!domains.is_empty()).then(|| VirtualHost {
             name,
             domains,
-            routes: claim.routes.clone(),
+            routes: Arc::clone(&claim.routes),
             require_tls: false,
             origin: claim.origin,
         })

@@ -54,7 +54,7 @@ pub(super) fn codes(findings: &[Diagnostic]) -> Vec<Code> {
 /// A cluster that must exist.
 pub(super) fn cluster<'m>(proxy: &'m Proxy, name: &str) -> &'m Cluster {
     let known = || proxy.clusters.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>();
-    proxy.cluster(name).unwrap_or_else(|| panic!("no cluster {name} among {:?}", known())).1
+    proxy.clusters.named(name).unwrap_or_else(|| panic!("no cluster {name} among {:?}", known()))
 }
 
 /// Endpoints of a cluster as `locality#priority*weight: address…`, addresses by the names of their pods.

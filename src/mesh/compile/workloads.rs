@@ -469,7 +469,7 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}, {
         let mesh = described(yaml, vec![proxy(ProxyKind::Sidecar, "client", "default", "")], endpoints);
         assert_eq!(mesh.pods.len(), 2);
         let ports = |cluster: &str| -> Vec<u16> {
-            mesh.proxies[0].cluster(cluster).unwrap().1.endpoints().map(|endpoint| endpoint.port).collect()
+            mesh.proxies[0].clusters.named(cluster).unwrap().endpoints().map(|endpoint| endpoint.port).collect()
         };
         assert_eq!(ports("outbound|80||web.default.svc.cluster.local"), [8080, 8080]);
         assert_eq!(ports("outbound|81||web.default.svc.cluster.local"), [8081, 8081]);

@@ -143,7 +143,7 @@ pub(super) fn forwarding(
             .map(|mirror| MirrorView {
                 cluster: mirror.cluster.name.clone(),
                 percent: percent(mirror.share),
-                exists: mirror.cluster.id.is_some(),
+                exists: proxy.clusters.get(mirror.cluster.id).is_some(),
                 place: place(mirror.origin.span, question.sources),
             })
             .collect(),
@@ -183,7 +183,7 @@ const fn cors_word(role: CorsRole) -> Option<&'static str> {
 
 fn destination(leg: &Leg, forward: &Forward, question: &RouteQuestion<'_>) -> Destination {
     let proxy = &question.mesh.proxies[question.proxy.index()];
-    let cluster: Option<&Cluster> = leg.cluster.id.map(|id| &*proxy.clusters[id.index()]);
+    let cluster: Option<&Cluster> = proxy.clusters.get(leg.cluster.id);
     let total = forward.legs.total_weight();
     let mut headers = operations(&leg.request_headers);
     headers.extend(operations(&leg.response_headers).into_iter().map(|operation| format!("{operation} in the answer")));
@@ -212,7 +212,7 @@ fn hashed(
     question: &RouteQuestion<'_>,
 ) -> Option<String> {
     let proxy = &question.mesh.proxies[question.proxy.index()];
-    let cluster = &*proxy.clusters[leg.cluster.id?.index()];
+    let cluster = proxy.clusters.get(leg.cluster.id)?;
     let set = HostSet::of(cluster, &proxy.spec.locality);
     if !set.policy().hashes() {
         return None;

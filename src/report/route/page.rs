@@ -353,7 +353,7 @@ fn ports(proxy: &Proxy) -> Vec<u16> {
 
 fn share(cluster: &ClusterRef, weight: u32, question: &RouteQuestion<'_>) -> Share {
     let proxy = &question.mesh.proxies[question.proxy.index()];
-    let found = cluster.id.map(|id| &*proxy.clusters[id.index()]);
+    let found = proxy.clusters.get(cluster.id);
     Share {
         cluster: cluster.name.clone(),
         weight,

@@ -109,7 +109,8 @@ impl Way<'_> {
         let Some(forward) = selection.forward(self.proxy) else { return };
         let legs = forward.legs.all();
         for (index, leg) in (0_u32..).zip(legs) {
-            let Some(id) = leg.cluster.id.filter(|_| leg.weight > 0 || legs.len() == 1) else { continue };
+            let cluster = self.proxy.clusters.get(leg.cluster.id).filter(|_| leg.weight > 0 || legs.len() == 1);
+            let Some(cluster) = cluster else { continue };
             let decision = Decision { selection, leg: Some(index), delay: None, course: Course::NoRoute, stream: 0 };
             let Some(out) = forwarded(self.proxy, &received, &decision) else { continue };
             let mut headers = out.headers.0;
@@ -117,7 +118,7 @@ impl Way<'_> {
                 append_client(&mut headers, self.caller.address.unwrap_or(SOMEWHERE));
             }
             let request = Request { method: out.method, scheme: Scheme::Http, authority: out.authority, path: out.path, headers };
-            self.to_endpoints(&self.proxy.clusters[id.index()], &Content::Http(request), None, all);
+            self.to_endpoints(cluster, &Content::Http(request), None, all);
         }
     }
 
@@ -130,8 +131,9 @@ impl Way<'_> {
         };
         let own_tls = self.dial.opening.tls().filter(|_| sealed).map(|tls| tls.server_name.clone().unwrap_or_default());
         for (cluster, weight) in &tcp.legs {
-            let Some(id) = cluster.id.filter(|_| *weight > 0 || tcp.legs.len() == 1) else { continue };
-            self.to_endpoints(&self.proxy.clusters[id.index()], &content, own_tls.as_deref(), all);
+            let cluster = self.proxy.clusters.get(cluster.id).filter(|_| *weight > 0 || tcp.legs.len() == 1);
+            let Some(cluster) = cluster else { continue };
+            self.to_endpoints(cluster, &content, own_tls.as_deref(), all);
         }
     }
 

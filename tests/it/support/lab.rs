@@ -151,7 +151,7 @@ impl Lab {
             return End { status: 0, flags: String::new(), cluster: String::new() };
         };
         let flags = decision.flags(&self.mesh.profile).iter().map(|flag| flag.code()).collect::<Vec<_>>().join(",");
-        let cluster = |c: meshsim::mesh::ClusterId| self.mesh.proxies[id.index()].clusters[c.index()].name.clone();
+        let cluster = |c: meshsim::mesh::ClusterId| self.mesh.proxies[id.index()].clusters[c].name.clone();
         let (status, cluster) = match decision.course {
             Course::Forward(id) => (0, cluster(id)),
             Course::NoEndpoint(id) => (503, cluster(id)),

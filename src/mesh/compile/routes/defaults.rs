@@ -41,7 +41,7 @@ pub(in crate::mesh::compile) fn catch_all_virtual_host(unknown: &UnknownHosts, s
     VirtualHost {
         name: name.to_owned(),
         domains: vec!["*".to_owned()],
-        routes: vec![route(name, action, origin)],
+        routes: [route(name, action, origin)].into(),
         require_tls: false,
         origin,
     }

@@ -10,7 +10,7 @@ use crate::resource::networking::{Destination, HttpRoute, HttpRouteDestination};
 const UNKNOWN_SERVICE: &str = "UnknownService";
 
 /// What a lookup of a destination's service says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::mesh::compile) struct SeenService {
     /// Its port, if it has exactly one.
     pub(in crate::mesh::compile) only_port: Option<u16>,

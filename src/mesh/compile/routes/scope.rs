@@ -1,5 +1,7 @@
 //! What translating a rule must know of the proxy, port and gateway it is for.
 
+use std::cell::RefCell;
+
 use rustc_hash::FxHashMap;
 
 use super::destinations::SeenService;
@@ -31,26 +33,30 @@ pub(in crate::mesh::compile) struct RouteScope<'a> {
     pub(in crate::mesh::compile) service: &'a dyn Fn(&str) -> Option<SeenService>,
     /// The hash policy of a destination: host, subset, port if it names one.
     pub(in crate::mesh::compile) hash: HashLookup<'a>,
-    /// The proxy's clusters.
+    /// The clusters of the mesh.
     pub(in crate::mesh::compile) clusters: &'a ClusterNames,
 }
 
-/// The clusters of a proxy by name.
-#[derive(Debug, Clone, Default)]
+/// The names of all clusters, numbered as they come up.
+#[derive(Debug, Default)]
 pub(in crate::mesh::compile) struct ClusterNames {
-    ids: FxHashMap<String, ClusterId>,
+    ids: RefCell<FxHashMap<String, ClusterId>>,
 }
 
 impl ClusterNames {
-    /// Indexes names by position.
-    pub(in crate::mesh::compile) fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
-        let ids = names.into_iter().enumerate().map(|(index, name)| (name.to_owned(), ClusterId::new(index))).collect();
-        ClusterNames { ids }
+    /// The id of a name.
+    pub(in crate::mesh::compile) fn id(&self, name: &str) -> ClusterId {
+        let mut ids = self.ids.borrow_mut();
+        if let Some(known) = ids.get(name) {
+            return *known;
+        }
+        let id = ClusterId::new(ids.len());
+        ids.insert(name.to_owned(), id);
+        id
     }
 
     /// A reference to a cluster, which the proxy may not have.
     pub(in crate::mesh::compile) fn named(&self, name: String) -> ClusterRef {
-        let id = self.ids.get(&name).copied();
-        ClusterRef { name, id }
+        ClusterRef { id: self.id(&name), name }
     }
 }
