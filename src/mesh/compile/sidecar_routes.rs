@@ -1,10 +1,11 @@
 //! The virtual hosts of a sidecar's port: which VirtualService owns which host, and under which
 //! names a host answers (Istio: `BuildSidecarOutboundVirtualHosts`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 
 use super::registry::Registry;
 use super::routes::{RouteScope, SeenService};
@@ -41,8 +42,8 @@ pub(super) struct EgressScope<'a> {
 /// the longest wildcard, the oldest of equals (Istio: `computeWildcardHostVirtualServiceIndex`).
 #[derive(Debug, Clone, Default)]
 pub(super) struct HostOwners {
-    /// Positions among the VirtualServices by host.
-    by_name: FxHashMap<String, usize>,
+    /// Positions among the VirtualServices by host, the oldest first.
+    by_name: FxHashMap<String, Vec<usize>>,
     /// The same of wildcards, the most specific first.
     wildcards: Vec<(String, usize)>,
 }
@@ -55,7 +56,7 @@ impl HostOwners {
                 if host::is_wildcard(name) {
                     owners.wildcards.push((name.value.clone(), index));
                 } else {
-                    owners.by_name.entry(name.value.clone()).or_insert(index);
+                    owners.by_name.entry(name.value.clone()).or_default().push(index);
                 }
             }
         }
@@ -66,10 +67,35 @@ impl HostOwners {
 
     /// The position of the owner of a host.
     fn of(&self, name: &str) -> Option<usize> {
-        let exact = self.by_name.get(name).copied();
+        let exact = self.by_name.get(name).and_then(|all| all.first()).copied();
         let covers = || self.wildcards.iter().find(|(wildcard, _)| host::is_subset_of(name, wildcard));
         exact.or_else(|| covers().map(|(_, index)| *index))
     }
+}
+
+/// The services of a port by host.
+type Services<'a> = IndexMap<&'a str, &'a Service, FxBuildHasher>;
+
+/// The VirtualServices that may have something to say about a port, with their positions.
+fn candidates<'a>(port: u16, services: &Services<'_>, egress: EgressScope<'a>) -> Vec<(usize, &'a VirtualService)> {
+    let all = egress.virtual_services.iter().copied().enumerate();
+    if port == PORT_OF_UNKNOWN_HOSTS {
+        return all.collect();
+    }
+    let wildcards: Vec<&str> = services.keys().copied().filter(|host| host::is_wildcard(host)).collect();
+    if !wildcards.is_empty() {
+        let is_covered = |name: &str| wildcards.iter().any(|service| host::matches(name, service));
+        return all.filter(|(_, vs)| vs.hosts.iter().any(|name| is_covered(name) || names_a_service(name, services))).collect();
+    }
+    let exact = services.keys().filter_map(|host| egress.owners.by_name.get(*host)).flatten();
+    let wild = egress.owners.wildcards.iter().filter(|(name, _)| names_a_service(name, services)).map(|(_, index)| index);
+    let positions: BTreeSet<usize> = exact.chain(wild).copied().collect();
+    positions.into_iter().map(|index| (index, egress.virtual_services[index])).collect()
+}
+
+/// Whether a host is a service or covers one.
+fn names_a_service(name: &str, services: &Services<'_>) -> bool {
+    services.contains_key(name) || (host::is_wildcard(name) && services.keys().any(|service| host::matches(name, service)))
 }
 
 /// Routes with the hosts they are for: services, and names that are no service.
@@ -82,7 +108,7 @@ struct Claim<'a> {
 
 /// The virtual hosts of a port, sorted by name, without the one for unknown hosts.
 pub(super) fn virtual_hosts(port: u16, egress: EgressScope<'_>, scope: &RouteScope<'_>) -> Vec<VirtualHost> {
-    let services: IndexMap<&str, &Service> = egress
+    let services: Services<'_> = egress
         .services
         .iter()
         .filter(|service| tcp_port(service, port).is_some())
@@ -93,12 +119,8 @@ pub(super) fn virtual_hosts(port: u16, egress: EgressScope<'_>, scope: &RouteSco
         None => alias(egress.registry, name, Some(port)),
     };
     let scope = RouteScope { service: &seen, port, ..*scope };
-    let wildcards: Vec<&str> = services.keys().copied().filter(|host| host::is_wildcard(host)).collect();
-    let mut claims: Vec<Claim<'_>> = egress
-        .virtual_services
-        .iter()
-        .enumerate()
-        .filter(|(_, vs)| port == PORT_OF_UNKNOWN_HOSTS || names_a_service(vs, &services, &wildcards))
+    let mut claims: Vec<Claim<'_>> = candidates(port, &services, egress)
+        .into_iter()
         .filter_map(|(index, vs)| claim(index, vs, &services, port, egress, &scope))
         .collect();
     let claimed: FxHashSet<&str> = claims.iter().flat_map(|claim| &claim.services).map(|service| service.host.as_str()).collect();
@@ -130,23 +152,11 @@ pub(super) fn speaks_http(service: &Service, number: u16) -> bool {
     tcp_port(service, number).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Sniffed)
 }
 
-/// Whether a host of a VirtualService is a service, or covers one or is covered by one of `wildcards`,
-/// which are those among the services.
-fn names_a_service(vs: &VirtualService, services: &IndexMap<&str, &Service>, wildcards: &[&str]) -> bool {
-    vs.hosts.iter().any(|name| {
-        services.contains_key(name.as_str())
-            || match host::is_wildcard(name) {
-                true => services.keys().any(|service| host::matches(name, service)),
-                false => wildcards.iter().any(|service| host::matches(name, service)),
-            }
-    })
-}
-
 /// What a VirtualService claims on a port; nothing if it has no route for this client and port.
 fn claim<'a>(
     index: usize,
     vs: &'a VirtualService,
-    services: &IndexMap<&str, &'a Service>,
+    services: &Services<'a>,
     port: u16,
     egress: EgressScope<'a>,
     scope: &RouteScope<'_>,
@@ -174,7 +184,7 @@ fn claim<'a>(
 fn hosts<'a>(
     index: usize,
     vs: &'a VirtualService,
-    services: &IndexMap<&str, &'a Service>,
+    services: &Services<'a>,
     owners: &HostOwners,
 ) -> (Vec<&'a Service>, Vec<&'a str>) {
     let (wildcards, names): (Vec<&str>, Vec<&str>) =
