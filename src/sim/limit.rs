@@ -185,7 +185,7 @@ impl LimitPlanner {
             grpc: Some(u32::from(limit.grpc_status)),
             says_limited: true,
         };
-        let answers = who.proxy.cluster(&limit.cluster).is_some_and(|(_, cluster)| cluster.endpoints().any(|one| one.healthy));
+        let answers = who.proxy.clusters.named(&limit.cluster).is_some_and(|cluster| cluster.endpoints().any(|one| one.healthy));
         if !answers {
             let failed = Refusal {
                 status: 500,

@@ -154,7 +154,7 @@ impl Coverage {
     /// The coverage of a route configuration by the traces of cases.
     #[must_use]
     pub fn of_routes<'t>(routes: &Routes, traces: impl IntoIterator<Item = &'t Trace>) -> Self {
-        let all = routes.table.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let all = routes.table.virtual_hosts.iter().flat_map(|host| host.routes.iter());
         let known = all.flat_map(parts).filter(|(kind, _)| *kind != ItemKind::Retries).map(|(kind, span)| (span, kind));
         Coverage::counted(known.collect(), &[], traces)
     }

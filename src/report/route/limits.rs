@@ -92,7 +92,7 @@ fn entries(entries: &[(String, String)]) -> String {
 
 fn global(proxy: &Proxy, limit: &GlobalLimit, met: &MetLimit<'_>) -> String {
     let domain = &limit.domain;
-    let answers = proxy.cluster(&limit.cluster).is_some_and(|(_, cluster)| cluster.endpoints().any(|one| one.healthy));
+    let answers = proxy.clusters.named(&limit.cluster).is_some_and(|cluster| cluster.endpoints().any(|one| one.healthy));
     if !answers {
         let then = if limit.denies_on_failure { "every request gets 500" } else { "every request passes" };
         return format!("domain {domain}: no endpoint of {} answers, {then}", limit.cluster);

@@ -237,7 +237,7 @@ fn virtual_cluster(host: &WrittenHost, request: &Headers) -> Result<String, Refu
 
 /// A proxy that has one route.
 fn lone(host: &VirtualHost, route: Route) -> Proxy {
-    let host = VirtualHost { routes: vec![route], require_tls: false, ..host.clone() };
+    let host = VirtualHost { routes: [route].into(), require_tls: false, ..host.clone() };
     Proxy {
         spec: ProxySpec {
             name: String::new(),
@@ -250,7 +250,7 @@ fn lone(host: &VirtualHost, route: Route) -> Proxy {
         workload: None,
         listeners: Arc::from([]),
         route_tables: Arc::from([RouteTable::new(String::new(), vec![host], false)]),
-        clusters: Vec::new(),
+        clusters: std::sync::Arc::default(),
         fallback: None,
         dns: Arc::from([]),
         inbound: Inbound::default(),

@@ -46,7 +46,7 @@ impl Routes {
             hosts.push(VirtualHost {
                 name: host.name.value.clone(),
                 domains: host.domains.iter().map(|domain| domain.value.to_ascii_lowercase()).collect(),
-                routes,
+                routes: routes.into(),
                 require_tls: host.require_tls == Some(TlsRequirement::All),
                 origin: Origin { object: None, span: host.span },
             });
