@@ -191,6 +191,10 @@ warning[MSH0103]: unknown field `spec.ports[0].prt`
    |
    = object: Service default/reviews
    = help: did you mean `port`?
+fix: write `port` (a guess: `--unsafe-fixes`)
+   |
+22 |   - {name: http, port: 9080}
+   |                   +
 
 3 errors, 2 warnings in 1 file
 
@@ -293,6 +297,10 @@ warning[MSH0103]: unknown field `spec.prts`
   = object: Service default/a
   = origin: shop/templates/service.yaml
   = help: did you mean `ports`?
+fix: write `ports` (a guess: `--unsafe-fixes`)
+  |
+6 | spec: {ports: []}
+  |         +
 
 1 warning in 1 file
 
@@ -318,6 +326,10 @@ warning[MSH0103]: unknown field `spec.prts`
   = object: Service default/a
   = origin: ../base/service.yaml
   = help: did you mean `ports`?
+fix: write `ports` (a guess: `--unsafe-fixes`)
+  |
+8 | spec: {ports: []}
+  |         +
 
 1 warning in 1 file
 

@@ -98,6 +98,11 @@ error[MSH0103]: unknown field `clients[0].traffic.rates`
   |             ^^^^^
   |
   = help: did you mean `rate`?
+fix: write `rate` (a guess: `--unsafe-fixes`)
+  |
+8 -   traffic: {rates: 10/s, requests: 5}
+8 +   traffic: {rate: 10/s, requests: 5}
+  |
 
 error[MSH0402]: there is no object `Deployment/web-v2` at this time
   --> s.yaml:11:12
