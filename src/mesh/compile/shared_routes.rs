@@ -14,8 +14,11 @@ use crate::mesh::route::{HashPolicy, Route};
 /// Routes that were made, with what was looked up for them.
 #[derive(Debug, Default)]
 pub(super) struct SharedRoutes {
-    known: RefCell<FxHashMap<Key, Vec<(Needs, Arc<[Route]>)>>>,
+    known: RefCell<FxHashMap<Key, Vec<Made>>>,
 }
+
+/// Routes, and what was looked up for them.
+type Made = (Needs, Arc<[Route]>);
 
 /// What tells routes apart, besides what is looked up.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -29,11 +32,14 @@ struct Key {
     namespace: Option<String>,
 }
 
+/// Host, subset, and port if one is named.
+type HashQuestion = (String, String, Option<u16>);
+
 /// What was looked up, and what was found.
 #[derive(Debug, Default)]
 struct Needs {
     services: Vec<(String, Option<SeenService>)>,
-    hashes: Vec<((String, String, Option<u16>), Option<Option<HashPolicy>>)>,
+    hashes: Vec<(HashQuestion, Option<Option<HashPolicy>>)>,
 }
 
 impl Needs {
