@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use meshsim::change;
 use meshsim::diagnostic::{self, Diagnostic, Fix, Patch};
 use meshsim::report;
 use meshsim::source::{FileId, Sources};
@@ -94,7 +95,7 @@ impl FixArgs {
             let again = |patches: &[Patch]| input.again(diagnostic::patched(&now.sources, patches), &files);
             let is_good = |loaded: &Loaded| {
                 let after = find(loaded);
-                after.len() < findings.len() && new_of(&findings, &after).is_empty()
+                after.len() < findings.len() && change::findings_delta(&findings, &after).introduced.is_empty()
             };
             let next = attempt(&now.sources, &fixes, again, is_good);
             let Some((next, settled)) = next else { break };
@@ -133,8 +134,7 @@ impl FixArgs {
 
 /// Whether a part of a text was written here, and not generated from another file.
 fn is_own(sources: &Sources, patch: &Patch) -> bool {
-    let at = u32::try_from(patch.range.start).unwrap_or(u32::MAX);
-    sources.origin(meshsim::source::Span { file: patch.file, start: at, end: at }).is_none()
+    sources.origin(patch.span()).is_none()
 }
 
 /// The input after all fixes; if that is not good, after those that are good one by one.
@@ -158,21 +158,4 @@ fn attempt(
     }
     let good: Vec<&Fix> = fixes.iter().take(SINGLY_MAX).copied().filter(|fix| made(&[*fix]).is_some()).collect();
     made(&good).or_else(|| good.iter().find_map(|fix| made(&[*fix])))
-}
-
-/// Findings that were not there before, wherever they stand now.
-fn new_of<'f>(before: &[Diagnostic], after: &'f [Diagnostic]) -> Vec<&'f Diagnostic> {
-    let identity = |finding: &Diagnostic| (finding.code, finding.object.clone(), finding.message.clone());
-    let mut known: BTreeMap<_, usize> = BTreeMap::new();
-    for finding in before {
-        *known.entry(identity(finding)).or_default() += 1;
-    }
-    let is_new = |finding: &&Diagnostic| match known.get_mut(&identity(finding)) {
-        Some(left) if *left > 0 => {
-            *left -= 1;
-            false
-        }
-        _ => true,
-    };
-    after.iter().filter(is_new).collect()
 }

@@ -85,6 +85,15 @@ pub struct Patch {
     pub text: String,
 }
 
+impl Patch {
+    /// What is replaced, as a place.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        let number = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
+        Span { file: self.file, start: number(self.range.start), end: number(self.range.end) }
+    }
+}
+
 impl Fix {
     /// A fix that is certain.
     pub fn safe(message: impl Into<String>, edits: impl Into<Vec<Edit>>) -> Self {

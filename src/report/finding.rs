@@ -112,18 +112,18 @@ fn fix<'a>(sources: &'a Sources, finding: &'a Diagnostic) -> Option<Group<'a>> {
     let file = patches.first()?.file;
     let source = sources.get(file)?;
     let text = source.text();
-    let line_of = |offset: usize| source.position(u32::try_from(offset).unwrap_or(u32::MAX)).line;
-    let first = source.line_range(line_of(patches.iter().map(|patch| patch.range.start).min()?));
-    let last = source.line_range(line_of(patches.iter().map(|patch| patch.range.end).max()?));
+    let line_of = |offset: u32| source.position(offset).line;
+    let line = line_of(patches.iter().map(|patch| patch.span().start).min()?);
+    let first = source.line_range(line);
+    let last = source.line_range(line_of(patches.iter().map(|patch| patch.span().end).max()?));
     let shown = first.start..last.end;
     if shown.len() > BYTES_SHOWN_MAX || patches.iter().any(|patch| patch.file != file) {
         return None;
     }
     let title = if fix.safe { fix.message.clone() } else { format!("{} (a guess: `--unsafe-fixes`)", fix.message) };
     let inside = |offset: usize| offset.clamp(shown.start, shown.end) - shown.start;
-    let line = line_of(shown.start) as usize;
     let patches = patches.into_iter().map(|patch| Patch::new(inside(patch.range.start)..inside(patch.range.end), patch.text));
-    let snippet = Snippet::source(&text[shown.clone()]).line_start(line).patches(patches);
+    let snippet = Snippet::source(&text[shown.clone()]).line_start(line as usize).patches(patches);
     Some(Group::with_title(Level::HELP.with_name("fix").secondary_title(title)).element(snippet))
 }
 

@@ -89,8 +89,8 @@ fn fixed(sources: &Sources, fix: &Fix) -> Option<Value> {
     let file = patches.first()?.file;
     let source = sources.get(file)?;
     let replacement = |patch: &Patch| {
-        let at = |byte: usize| source.position(u32::try_from(byte).unwrap_or(u32::MAX));
-        let (start, end) = (at(patch.range.start), at(patch.range.end));
+        let span = patch.span();
+        let (start, end) = (source.position(span.start), source.position(span.end));
         json!({"deletedRegion": region(start, end), "insertedContent": {"text": patch.text}})
     };
     // Every fix changes one file.

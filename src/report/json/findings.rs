@@ -235,11 +235,10 @@ fn finding(sources: &Sources, finding: &Diagnostic) -> Finding {
             .map(|label| Related { place: place(sources, label.span), text: label.text.clone() })
             .collect(),
         fix: finding.fix.as_ref().and_then(|fix| {
-            let edits = fix.patches(sources)?.into_iter().map(|patch| {
-                let number = |byte: usize| u32::try_from(byte).unwrap_or(u32::MAX);
-                let span = Span { file: patch.file, start: number(patch.range.start), end: number(patch.range.end) };
-                Replacement { place: place(sources, span), text: patch.text }
-            });
+            let edits = fix
+                .patches(sources)?
+                .into_iter()
+                .map(|patch| Replacement { place: place(sources, patch.span()), text: patch.text });
             Some(FixOf { message: fix.message.clone(), safe: fix.safe, edits: edits.collect() })
         }),
     }
