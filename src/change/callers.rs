@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::delta::CallChange;
 use super::likeness::Pair;
 use crate::analysis::space::partition;
-use crate::mesh::authorization::{Authorization, Test, Text};
+use crate::mesh::authorization::{Test, Text};
 use crate::mesh::network::Network;
 use crate::mesh::{Proxy, ProxyKind};
 use crate::routing::authentication::carry;
@@ -43,7 +43,7 @@ pub(super) struct Compared {
 
 /// Compares what two servers let in.
 pub(super) fn compare(pair: Pair<'_>, trust_domains: &TrustDomains) -> Compared {
-    let tests: Vec<&Test> = tests(&pair.base.inbound.authorization).chain(tests(&pair.head.inbound.authorization)).collect();
+    let tests: Vec<&Test> = [pair.base, pair.head].into_iter().flat_map(|proxy| proxy.inbound.authorization.tests()).collect();
     let mut parts = Parts::of(pair, &tests, &trust_domains.all);
     parts.is_complete &= trust_domains.are_alike;
     parts.cut();
@@ -77,13 +77,6 @@ enum Kind {
     Gained,
     /// It ends in another way.
     Otherwise,
-}
-
-/// All questions of rules that count.
-fn tests(authorization: &Authorization) -> impl Iterator<Item = &Test> {
-    let rules = authorization.http.iter().chain(&authorization.tcp).filter_map(|filter| filter.enforced.as_ref());
-    let clauses = rules.flat_map(|set| &set.rules).flat_map(|rule| rule.permissions.iter().chain(&rule.principals));
-    clauses.flat_map(|clause| &clause.conditions).flat_map(|condition| &condition.tests).map(|(test, _)| test)
 }
 
 fn arrived<'m>(proxy: &'m Proxy, call: &ServerCall) -> Served<'m> {
@@ -315,17 +308,7 @@ impl Parts {
     fn cut(&mut self) {
         while self.count() > CALLS_MAX {
             self.is_complete = false;
-            let headers = self.headers.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
-            let lengths = [
-                self.ports.len(),
-                self.peers.len(),
-                self.tls.len(),
-                self.methods.len(),
-                self.paths.len(),
-                self.hosts.len(),
-                self.tokens.len(),
-            ];
-            let longest = lengths.into_iter().chain([headers]).max().unwrap_or(0);
+            let longest = self.lengths().max().unwrap_or(0);
             let shorter = (longest / 2).max(1);
             self.ports.truncate(shorter);
             self.peers.truncate(shorter);
@@ -343,6 +326,11 @@ impl Parts {
     }
 
     fn count(&self) -> usize {
+        self.lengths().fold(1, usize::saturating_mul)
+    }
+
+    /// How many values each part has.
+    fn lengths(&self) -> impl Iterator<Item = usize> {
         let lengths = [
             self.ports.len(),
             self.peers.len(),
@@ -352,8 +340,7 @@ impl Parts {
             self.hosts.len(),
             self.tokens.len(),
         ];
-        let headers = self.headers.iter().map(|(_, values)| values.len());
-        lengths.into_iter().chain(headers).fold(1, usize::saturating_mul)
+        lengths.into_iter().chain(self.headers.iter().map(|(_, values)| values.len()))
     }
 
     /// Hands over every call, plain ones first.

@@ -23,6 +23,13 @@ impl Authorization {
     pub fn is_empty(&self) -> bool {
         self.issuers.is_empty() && self.http.is_empty() && self.tcp.is_empty()
     }
+
+    /// All questions of rules that count.
+    pub fn tests(&self) -> impl Iterator<Item = &Test> {
+        let sets = self.http.iter().chain(&self.tcp).filter_map(|filter| filter.enforced.as_ref());
+        let clauses = sets.flat_map(|set| &set.rules).flat_map(|rule| rule.permissions.iter().chain(&rule.principals));
+        clauses.flat_map(|clause| &clause.conditions).flat_map(|condition| &condition.tests).map(|(test, _)| test)
+    }
 }
 
 /// A `jwtRules` entry of a RequestAuthentication.
@@ -198,6 +205,14 @@ pub enum Text {
     Suffix(String),
     /// All of it matches.
     Matches(Pattern),
+}
+
+impl Test {
+    /// Whether it asks for an address, so that pods of one workload are not alike.
+    #[must_use]
+    pub const fn asks_for_an_address(&self) -> bool {
+        matches!(self, Test::PeerAddress(_) | Test::RemoteAddress(_) | Test::DestinationAddress(_))
+    }
 }
 
 impl Text {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::clusters::Clusters;
 use super::ids::Origin;
 use super::pattern::Pattern;
 use super::route::PerMillion;
@@ -232,6 +233,27 @@ impl TimeUnit {
             TimeUnit::Month => 30 * DAY,
             TimeUnit::Year => 365 * DAY,
         })
+    }
+}
+
+impl LocalLimit {
+    /// The buckets of descriptors that a request has.
+    pub fn matched<'l>(&'l self, descriptors: &'l [Vec<(String, String)>]) -> impl Iterator<Item = &'l LocalDescriptor> {
+        self.descriptors.iter().filter(|own| descriptors.contains(&own.entries))
+    }
+
+    /// The bucket of its own, if a request takes a token of it that matches descriptors or does not.
+    #[must_use]
+    pub fn default_bucket(&self, matches: bool) -> Option<&TokenBucket> {
+        self.bucket.as_ref().filter(|_| !matches || self.takes_default_too)
+    }
+}
+
+impl GlobalLimit {
+    /// Whether the service answers a proxy with these clusters: an endpoint of it is healthy.
+    #[must_use]
+    pub fn is_answered(&self, clusters: &Clusters) -> bool {
+        clusters.named(&self.cluster).is_some_and(|cluster| cluster.endpoints().any(|one| one.healthy))
     }
 }
 

@@ -77,6 +77,16 @@ struct OpenCall {
     mirror: bool,
 }
 
+/// A request that has come to its server's proxy.
+struct Arrival {
+    request: RequestId,
+    call: CallId,
+    source: PartyId,
+    hop: HopId,
+    service: CalledId,
+    workload: ReachedId,
+}
+
 /// The recorder that hands on exchanges as they end. Warm-up is left out.
 pub struct Journal<F> {
     hand_on: F,
@@ -94,6 +104,33 @@ impl<F: FnMut(&Exchange)> Journal<F> {
     fn next_span(&mut self) -> u64 {
         self.spans += 1;
         self.spans
+    }
+
+    /// The exchange that begins where a request comes to its server's proxy.
+    fn arrived(&mut self, at: Instant, arrival: Arrival) -> Exchange {
+        let Arrival { request, call, source, hop, service, workload } = arrival;
+        let caller = self.calls.get(&call).copied();
+        Exchange {
+            reporter: Reporter::Destination,
+            request,
+            span: self.next_span(),
+            parent: caller.map_or(0, |open| open.span),
+            began: at,
+            ended: at,
+            source,
+            source_place: caller.map_or(PlaceId::NONE, |open| open.source_place),
+            hop,
+            service,
+            workload,
+            place: caller.map_or(PlaceId::NONE, |open| open.place),
+            leg: caller.map_or(0, |open| open.leg),
+            status: 0,
+            flags: FlagSet::default(),
+            details: "via_upstream",
+            attempts: 1,
+            upstream_took: None,
+            mirror: caller.is_some_and(|open| open.mirror),
+        }
     }
 }
 
@@ -132,55 +169,12 @@ impl<F: FnMut(&Exchange)> Recorder for Journal<F> {
                 }
             }
             Observation::Arrived { request, call, visit, source, hop, service, workload } => {
-                let caller = self.calls.get(&call).copied();
-                let span = self.next_span();
-                let exchange = Exchange {
-                    reporter: Reporter::Destination,
-                    request,
-                    span,
-                    parent: caller.map_or(0, |open| open.span),
-                    began: at,
-                    ended: at,
-                    source,
-                    source_place: caller.map_or(PlaceId::NONE, |open| open.source_place),
-                    hop,
-                    service,
-                    workload,
-                    place: caller.map_or(PlaceId::NONE, |open| open.place),
-                    leg: caller.map_or(0, |open| open.leg),
-                    status: 0,
-                    flags: FlagSet::default(),
-                    details: "via_upstream",
-                    attempts: 1,
-                    upstream_took: None,
-                    mirror: caller.is_some_and(|open| open.mirror),
-                };
+                let exchange = self.arrived(at, Arrival { request, call, source, hop, service, workload });
                 self.visits.insert(visit, exchange);
             }
             Observation::TurnedAway { request, call, source, hop, service, workload, place, status, flags, details } => {
-                let caller = self.calls.get(&call).copied();
-                let span = self.next_span();
-                (self.hand_on)(&Exchange {
-                    reporter: Reporter::Destination,
-                    request,
-                    span,
-                    parent: caller.map_or(0, |open| open.span),
-                    began: at,
-                    ended: at,
-                    source,
-                    source_place: caller.map_or(PlaceId::NONE, |open| open.source_place),
-                    hop,
-                    service,
-                    workload,
-                    place,
-                    leg: caller.map_or(0, |open| open.leg),
-                    status,
-                    flags,
-                    details,
-                    attempts: 0,
-                    upstream_took: None,
-                    mirror: caller.is_some_and(|open| open.mirror),
-                });
+                let arrived = self.arrived(at, Arrival { request, call, source, hop, service, workload });
+                (self.hand_on)(&Exchange { place, status, flags, details, attempts: 0, ..arrived });
             }
             Observation::Reached { visit, place, mirror, .. } => {
                 if let Some(open) = self.visits.get_mut(&visit) {

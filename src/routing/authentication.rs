@@ -288,8 +288,7 @@ pub fn carry(request: &mut Request, token: &Token, issuer: Option<&Issuer>) {
     if let Some((name, prefix)) = issuer.from_headers.first() {
         request.headers.push((name.clone(), format!("{prefix}{text}")));
     } else if let Some(name) = issuer.from_params.first() {
-        let separator = if request.path.contains('?') { '&' } else { '?' };
-        request.path = format!("{}{separator}{name}={text}", request.path);
+        request.add_parameter(name, &text);
     } else if let Some(name) = issuer.from_cookies.first() {
         request.headers.push(("cookie".to_owned(), format!("{name}={text}")));
     }

@@ -22,6 +22,12 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Puts a parameter behind the query.
+    pub fn add_parameter(&mut self, name: &str, value: &str) {
+        let separator = if self.path.contains('?') { '&' } else { '?' };
+        self.path = format!("{}{separator}{name}={value}", self.path);
+    }
+
     /// All lines of a header, by lower-case name.
     pub fn lines<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -11,13 +11,13 @@ use super::limit::{Limited, Limits};
 use super::plan::Plan;
 use super::shape::Shape;
 use super::slab::NONE;
-use crate::mesh::authorization::{RbacFilter, Test};
+use crate::mesh::authorization::Test;
 use crate::mesh::cluster::TlsMode;
 use crate::mesh::rate_limit::ChainPlace;
 use crate::mesh::{Mesh, Proxy, ProxyKind, WorkloadId};
 use crate::record::Recorder;
 use crate::routing::limits::LimitPosition;
-use crate::routing::server::{CallerTls, Content, Served, ServerCall, ServerEnd, admitted, append_client, serve};
+use crate::routing::server::{CallerTls, Content, SOMEWHERE, Served, ServerCall, ServerEnd, admitted, append_client, serve};
 use crate::routing::{Received, Reply, Request};
 use crate::workload::UrlKind;
 
@@ -66,22 +66,12 @@ impl Guards {
         let limits = proxies().any(|proxy| proxy.limits.is_some());
         Guards {
             any: all().any(|authorization| !authorization.is_empty()) || limits,
-            by_address: all().any(|authorization| authorization.http.iter().chain(&authorization.tcp).any(asks_for_addresses)),
+            by_address: all().flat_map(|own| own.tests()).any(Test::asks_for_an_address),
             known: FxHashMap::default(),
             limits: Vec::new(),
         }
     }
 }
-
-fn asks_for_addresses(filter: &RbacFilter) -> bool {
-    let rules = filter.enforced.iter().flat_map(|set| &set.rules);
-    let clauses = rules.flat_map(|rule| rule.permissions.iter().chain(&rule.principals));
-    let mut tests = clauses.flat_map(|clause| &clause.conditions).flat_map(|condition| &condition.tests);
-    tests.any(|(test, _)| matches!(test, Test::PeerAddress(_) | Test::RemoteAddress(_) | Test::DestinationAddress(_)))
-}
-
-/// Where clients of gateways come from (RFC 5737: an address for documentation).
-pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// How a gateway turns a request away.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +89,7 @@ pub(super) fn gateway_refuses(gateway: &Proxy, port: u16, request: &Request) -> 
         return None;
     }
     let content = Content::Http(request.clone());
-    let call = ServerCall { port, address: CLIENT, peer: CLIENT, tls: CallerTls::None, content };
+    let call = ServerCall { port, address: SOMEWHERE, peer: SOMEWHERE, tls: CallerTls::None, content };
     let served = admitted(gateway, &call, true);
     let (details, after) = match served.end {
         ServerEnd::BadToken(refusal) => (refusal.details(), ChainPlace::First),
@@ -158,7 +148,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
             UrlKind::Http => {
                 let mut request = sent.request.clone();
                 if self.is_gateway(from) {
-                    append_client(&mut request.headers, CLIENT);
+                    append_client(&mut request.headers, SOMEWHERE);
                 }
                 Content::Http(request)
             }
@@ -216,7 +206,7 @@ impl<R: Recorder> Engine<'_, '_, R> {
         let config = self.places.get(pod as usize).map_or(0, |place| place.config);
         let state = &self.plan.population.stages[config as usize];
         let standing = state.standings.get(pod as usize).and_then(Option::as_ref);
-        let Some(id) = standing.and_then(|standing| standing.workload) else { return (CLIENT, String::new()) };
+        let Some(id) = standing.and_then(|standing| standing.workload) else { return (SOMEWHERE, String::new()) };
         let workload = &state.mesh.workloads[id.index()];
         let address = self.address_of(pod).unwrap_or_else(|| first_address(&state.mesh, id));
         (address, state.mesh.identity(&workload.namespace, &workload.service_account))

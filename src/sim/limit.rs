@@ -151,14 +151,12 @@ impl LimitPlanner {
         let mut number = |bucket: &TokenBucket, entries: &[(String, String)]| {
             (self.number(format!("{chain} {route} {span:?} {bucket:?} {entries:?}")), *bucket)
         };
-        let matched = limit.descriptors.iter().filter(|own| met.descriptors.contains(&own.entries));
+        let matched = limit.matched(&met.descriptors);
         let mut buckets: Vec<(u32, TokenBucket)> = matched.map(|own| number(&own.bucket, &own.entries)).collect();
         // The scarcest first, in whole tokens for each second.
         let rate = |bucket: &TokenBucket| u64::from(bucket.per_fill) / (bucket.interval.millis() / 1_000).max(1);
         buckets.sort_by_key(|(_, bucket)| rate(bucket));
-        if buckets.is_empty() || limit.takes_default_too {
-            buckets.extend(limit.bucket.as_ref().map(|bucket| number(bucket, &[])));
-        }
+        buckets.extend(limit.default_bucket(!buckets.is_empty()).map(|bucket| number(bucket, &[])));
         let rule = Rule::Local {
             buckets,
             enabled: limit.enabled,
@@ -185,8 +183,7 @@ impl LimitPlanner {
             grpc: Some(u32::from(limit.grpc_status)),
             says_limited: true,
         };
-        let answers = who.proxy.clusters.named(&limit.cluster).is_some_and(|cluster| cluster.endpoints().any(|one| one.healthy));
-        if !answers {
+        if !limit.is_answered(&who.proxy.clusters) {
             let failed = Refusal {
                 status: 500,
                 flag: Flag::RateLimitServiceError,

@@ -267,8 +267,7 @@ fn carry(request: &mut Request, template: &TokenTemplate) {
     };
     let word = |field: fn(&DeclaredToken) -> Option<&Spanned<String>>| declared.and_then(|declared| field(declared));
     if let Some(name) = word(|token| token.param.as_ref()) {
-        let separator = if request.path.contains('?') { '&' } else { '?' };
-        request.path = format!("{}{separator}{}={text}", request.path, name.value);
+        request.add_parameter(&name.value, &text);
     } else if let Some(name) = word(|token| token.cookie.as_ref()) {
         let cookie = format!("{}={text}", name.value);
         match request.headers.iter_mut().find(|(header, _)| header == "cookie") {

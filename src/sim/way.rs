@@ -141,7 +141,7 @@ impl Atlas<'_> {
         let who = Limited {
             proxy: place.proxy,
             profile: place.profile,
-            at: LimitPosition::routed(place.proxy, place.what.port, &selection, super::guard::CLIENT),
+            at: LimitPosition::routed(place.proxy, place.what.port, &selection, crate::routing::server::SOMEWHERE),
             mutual_tls: false,
         };
         self.planner.plan(&who, received)

@@ -9,13 +9,10 @@ use crate::mesh::Proxy;
 use crate::mesh::rate_limit::{GlobalLimit, Limit, LocalLimit, TokenBucket};
 use crate::mesh::route::PerMillion;
 use crate::routing::limits::{LimitPosition, MetLimit, limits_met};
-use crate::routing::server::{Content, Served, ServerCall};
+use crate::routing::server::{Content, SOMEWHERE, Served, ServerCall};
 use crate::routing::{Received, Selection};
 use crate::source::Sources;
 use crate::text::{Ink, Tree, plural};
-
-/// Where clients of gateways come from, as far as limits ask (RFC 5737).
-const SOMEWHERE: &str = "192.0.2.1";
 
 /// A rate limit.
 #[derive(Debug, Serialize)]
@@ -31,7 +28,7 @@ pub(super) struct LimitView {
 /// Those of the proxy that sends the request on.
 pub(super) fn at_proxy(question: &RouteQuestion<'_>, selection: &Selection, received: &Received<'_>) -> Vec<LimitView> {
     let proxy = &question.mesh.proxies[question.proxy.index()];
-    let client = question.caller.address.map_or_else(|| SOMEWHERE.to_owned(), |address| address.to_string());
+    let client = question.caller.address.unwrap_or(SOMEWHERE);
     views(proxy, &LimitPosition::routed(proxy, question.dial.port, selection, client), received, question.sources)
 }
 
@@ -58,11 +55,9 @@ fn views(proxy: &Proxy, at: &LimitPosition, received: &Received<'_>, sources: &S
 
 /// What is counted by the proxy itself; nothing for a filter that routes were to say something to.
 fn local_text(limit: &LocalLimit, met: &MetLimit<'_>) -> Option<String> {
-    let matched = limit.descriptors.iter().filter(|own| met.descriptors.contains(&own.entries));
-    let mut parts: Vec<String> = matched.map(|own| format!("{} for {}", bucket(&own.bucket), entries(&own.entries))).collect();
-    if parts.is_empty() || limit.takes_default_too {
-        parts.extend(limit.bucket.as_ref().map(bucket));
-    }
+    let mut parts: Vec<String> =
+        limit.matched(&met.descriptors).map(|own| format!("{} for {}", bucket(&own.bucket), entries(&own.entries))).collect();
+    parts.extend(limit.default_bucket(!parts.is_empty()).map(bucket));
     if parts.is_empty() {
         return None;
     }
@@ -92,8 +87,7 @@ fn entries(entries: &[(String, String)]) -> String {
 
 fn global(proxy: &Proxy, limit: &GlobalLimit, met: &MetLimit<'_>) -> String {
     let domain = &limit.domain;
-    let answers = proxy.clusters.named(&limit.cluster).is_some_and(|cluster| cluster.endpoints().any(|one| one.healthy));
-    if !answers {
+    if !limit.is_answered(&proxy.clusters) {
         let then = if limit.denies_on_failure { "every request gets 500" } else { "every request passes" };
         return format!("domain {domain}: no endpoint of {} answers, {then}", limit.cluster);
     }

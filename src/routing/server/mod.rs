@@ -16,4 +16,4 @@ pub use call::{CallerTls, Content, ServerCall};
 pub use rbac::{Engine, FilterOutcome};
 pub use reason::{Failure, failure};
 pub use serve::{Served, ServerAnswer, ServerEnd, admitted, serve};
-pub use visit::{Caller, Certificate, Visit, append_client, visits};
+pub use visit::{Caller, Certificate, SOMEWHERE, Visit, append_client, visits};

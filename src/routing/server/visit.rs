@@ -48,7 +48,7 @@ pub struct Visit {
 }
 
 /// Where clients of gateways come from unless it is said (RFC 5737: an address for documentation).
-const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// The servers that a request may reach, each workload and port once: the gateway itself, then the
 /// endpoints of every destination that has a share.
