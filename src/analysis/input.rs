@@ -9,7 +9,7 @@ use crate::resource::kubernetes::{self, PodSpec};
 use crate::resource::meta::ObjectMeta;
 use crate::resource::{Body, Object, Objects, gateway_api, networking, security};
 use crate::source::{Span, Spanned};
-use crate::yaml::{Map, Node, Value};
+use crate::yaml::{Map, Node};
 
 /// Labels or a selector, as written.
 pub(super) type Labels = Map<Spanned<String>>;
@@ -210,8 +210,7 @@ impl<'a> Input<'a> {
 
     /// The metadata of a namespace, if the input holds it.
     pub(super) fn namespace(&self, name: &str) -> Option<&'a Object> {
-        // A Namespace itself is in none; what is read may have given it the default one.
-        self.by_kind.namespaces.iter().map(|item| item.object).find(|object| object.name == name)
+        self.namespaces().map(|item| item.object).find(|object| object.name == name)
     }
 }
 
@@ -255,10 +254,7 @@ pub(super) fn entry<'l>(labels: &'l Labels, key: &str) -> &'l str {
 
 /// The items of a list below a node; none if it is no list.
 pub(super) fn items(node: Option<&Node>) -> &[Node] {
-    match node.map(|node| &node.value) {
-        Some(Value::Seq(items)) => items,
-        _ => &[],
-    }
+    node.map_or(&[], Node::items)
 }
 
 /// The string at a path below a node; empty if there is none.

@@ -1,45 +1,72 @@
 //! Clusters whose policy or endpoints differ.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
 use super::delta::{Delta, DestinationChange, FacetChange};
 use super::likeness::{Pair, same_clusters, same_endpoints};
 use crate::mesh::cluster::{Cluster, Limits, TlsMode, UpstreamTls};
+use crate::mesh::clusters::Clusters;
 use crate::text;
 
-/// Compares the clusters that both sides of each pair have. Most are shared by many proxies.
+/// Compares the clusters that both sides of each pair have. Most are shared by many proxies, one by one
+/// and all together.
 pub(super) fn compare(pairs: &[Pair<'_>], delta: &mut Delta) {
-    let mut known: FxHashMap<(usize, usize), Option<usize>> = FxHashMap::default();
-    let mut found: Vec<DestinationChange> = Vec::new();
+    let mut known: FxHashMap<(usize, usize), Vec<usize>> = FxHashMap::default();
+    let mut found = Changes::default();
     for pair in pairs {
-        let (mut one, mut other) = (pair.base.clusters.iter().peekable(), pair.head.clusters.iter().peekable());
+        let key = (Arc::as_ptr(&pair.base.clusters).addr(), Arc::as_ptr(&pair.head.clusters).addr());
+        for at in known.entry(key).or_insert_with(|| found.between(&pair.base.clusters, &pair.head.clusters)) {
+            found.all[*at].proxies.push(pair.head.spec.name.clone());
+        }
+    }
+    found.all.retain(|change| !change.facets.is_empty());
+    delta.add(Delta { destinations: found.all, ..Delta::default() });
+    delta.destinations.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+}
+
+/// Changes of clusters, each once.
+#[derive(Default)]
+struct Changes {
+    all: Vec<DestinationChange>,
+    /// Positions by the two clusters; `None` if they are the same.
+    known: FxHashMap<(usize, usize), Option<usize>>,
+}
+
+impl Changes {
+    /// Positions of the changes between two lists of clusters.
+    fn between(&mut self, base: &Clusters, head: &Clusters) -> Vec<usize> {
+        let mut own = Vec::new();
+        let (mut one, mut other) = (base.iter().peekable(), head.iter().peekable());
         while let (Some(base), Some(head)) = (one.peek(), other.peek()) {
             match base.name.cmp(&head.name) {
-                std::cmp::Ordering::Less => drop(one.next()),
-                std::cmp::Ordering::Greater => drop(other.next()),
-                std::cmp::Ordering::Equal => {
-                    let key = (std::sync::Arc::as_ptr(base) as usize, std::sync::Arc::as_ptr(head) as usize);
-                    let at = *known.entry(key).or_insert_with(|| {
-                        if same_clusters(base, head) {
-                            return None;
-                        }
-                        found.push(change(base, head));
-                        Some(found.len() - 1)
-                    });
-                    if let Some(at) = at {
-                        found[at].proxies.push(pair.head.spec.name.clone());
-                    }
+                Ordering::Less => drop(one.next()),
+                Ordering::Greater => drop(other.next()),
+                Ordering::Equal => {
+                    own.extend(self.of(base, head));
                     one.next();
                     other.next();
                 }
             }
         }
+        own
     }
-    found.retain(|change| !change.facets.is_empty());
-    delta.add(Delta { destinations: found, ..Delta::default() });
-    delta.destinations.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+
+    fn of(&mut self, base: &Arc<Cluster>, head: &Arc<Cluster>) -> Option<usize> {
+        let key = (Arc::as_ptr(base).addr(), Arc::as_ptr(head).addr());
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let at = (!same_clusters(base, head)).then(|| {
+            self.all.push(change(base, head));
+            self.all.len() - 1
+        });
+        self.known.insert(key, at);
+        at
+    }
 }
 
 fn change(base: &Cluster, head: &Cluster) -> DestinationChange {

@@ -9,7 +9,7 @@
 pub mod admission;
 pub mod authorization;
 pub mod cluster;
-mod clusters;
+pub mod clusters;
 mod compile;
 pub mod coverage;
 pub mod host;

@@ -331,7 +331,7 @@ pub struct Mirror {
 }
 
 /// What to hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HashPolicy {
     /// A header, lower-case.
     Header(String),

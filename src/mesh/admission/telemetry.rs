@@ -35,8 +35,5 @@ fn check_sampling(entry: &Node, review: &mut Review<'_>) {
 }
 
 fn items(node: Option<&Node>) -> &[Node] {
-    match node.map(|node| &node.value) {
-        Some(Value::Seq(items)) => items,
-        _ => &[],
-    }
+    node.map_or(&[], Node::items)
 }

@@ -169,11 +169,10 @@ impl<'a> ClusterBuilder<'a> {
 /// Keys of labels on which the clusters of a client depend; `None` if any label may matter, because
 /// a DestinationRule is for some clients only.
 fn deciding_labels<'a>(model: &'a Model<'a>) -> Option<BTreeSet<&'a str>> {
-    let rules = || model.cx.destination_rules.iter().map(|item| item.spec);
-    if rules().any(|rule| rule.workload_selector.is_some()) {
+    if model.selects_clients() {
         return None;
     }
-    let policies = rules().flat_map(|rule| {
+    let policies = model.cx.destination_rules.iter().map(|item| item.spec).flat_map(|rule| {
         let of_subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
         rule.traffic_policy.iter().chain(of_subsets)
     });

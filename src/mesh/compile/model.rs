@@ -32,6 +32,13 @@ pub(in crate::mesh) struct Model<'a> {
     pub(in crate::mesh) destination_rules: DestinationRules<'a>,
 }
 
+impl Model<'_> {
+    /// Whether a DestinationRule is for some clients only, so that any label of a client may matter.
+    pub(in crate::mesh) fn selects_clients(&self) -> bool {
+        self.cx.destination_rules.iter().any(|item| item.spec.workload_selector.is_some())
+    }
+}
+
 impl<'a> Model<'a> {
     /// Runs the passes that do not depend on a proxy.
     pub(in crate::mesh) fn new(cx: Context<'a>, diagnostics: &mut Vec<Diagnostic>) -> Self {

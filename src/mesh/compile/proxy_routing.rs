@@ -48,8 +48,6 @@ pub(super) struct RoutingBuilder<'m> {
 
 impl<'m> RoutingBuilder<'m> {
     pub(super) fn new(model: &'m Model<'_>, clusters: &'m ClusterNames) -> Self {
-        // A DestinationRule for some clients decides what their routes hash.
-        let selects_clients = model.cx.destination_rules.iter().any(|item| item.spec.workload_selector.is_some());
         let mut keys = BTreeSet::new();
         for vs in model.virtual_services.all() {
             let http = vs.http.iter().flat_map(|rule| &rule.spec.matches).map(|block| &block.source_labels);
@@ -58,7 +56,8 @@ impl<'m> RoutingBuilder<'m> {
             keys.extend(http.chain(tls).chain(tcp).flat_map(|labels| labels.iter().map(|(key, _)| key)));
         }
         RoutingBuilder {
-            label_keys: (!selects_clients).then_some(keys),
+            // A DestinationRule for some clients decides what their routes hash.
+            label_keys: (!model.selects_clients()).then_some(keys),
             clusters,
             shared: SharedRoutes::default(),
             known: FxHashMap::default(),

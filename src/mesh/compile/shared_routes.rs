@@ -30,6 +30,8 @@ struct Key {
     labels: Vec<(String, String)>,
     /// Namespace of the client, if a source condition compares it.
     namespace: Option<String>,
+    /// What the port of a service without rules is hashed by.
+    hash: Option<HashPolicy>,
 }
 
 /// Host, subset, and port if one is named.
@@ -61,19 +63,18 @@ impl SharedRoutes {
             port: scope.port,
             labels: scope.client_labels.iter().filter(|(key, _)| compares(key)).cloned().collect(),
             namespace: compares_namespace.then(|| scope.client_namespace.to_owned()),
+            hash: None,
         };
         self.routes(key, scope, |scope| routes::routes(vs, scope).into())
     }
 
     /// The route of a service that no rule claims. `hash` is what its port is hashed by.
     pub(super) fn of_service(&self, service: &Service, hash: Option<HashPolicy>, scope: &RouteScope<'_>) -> Arc<[Route]> {
-        let key = Key { source: std::ptr::from_ref(service).addr(), port: scope.port, labels: Vec::new(), namespace: None };
-        // The policy stands in the place of a lookup.
-        let found = |_: &str, _: &str, _: Option<u16>| Some(hash.clone());
-        self.routes(key, &RouteScope { hash: &found, ..*scope }, |scope| {
+        let source = std::ptr::from_ref(service).addr();
+        let key = Key { source, port: scope.port, labels: Vec::new(), namespace: None, hash: hash.clone() };
+        self.routes(key, scope, |scope| {
             let cluster = routes::cluster_name(scope.port, "", &service.host);
-            let hash = (scope.hash)(&service.host, "", Some(scope.port)).flatten();
-            Arc::new([routes::service_route(cluster, hash, service.origin, scope)])
+            Arc::new([routes::service_route(cluster, hash.clone(), service.origin, scope)])
         })
     }
 

@@ -81,10 +81,7 @@ fn items<'n>(node: &'n Node, field: &str) -> &'n [Node] {
 }
 
 fn list(node: Option<&Node>) -> &[Node] {
-    match node.map(|n| &n.value) {
-        Some(Value::Seq(items)) => items,
-        _ => &[],
-    }
+    node.map_or(&[], Node::items)
 }
 
 fn has(node: &Node, field: &str) -> bool {

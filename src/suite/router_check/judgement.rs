@@ -250,7 +250,7 @@ fn lone(host: &VirtualHost, route: Route) -> Proxy {
         workload: None,
         listeners: Arc::from([]),
         route_tables: Arc::from([RouteTable::new(String::new(), vec![host], false)]),
-        clusters: std::sync::Arc::default(),
+        clusters: Arc::default(),
         fallback: None,
         dns: Arc::from([]),
         inbound: Inbound::default(),

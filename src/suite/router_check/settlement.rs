@@ -124,6 +124,7 @@ fn forwarding(
         let (request_headers, response_headers) = of_message(&levels(configuration, host, route, own), message);
         let authority = own.and_then(|own| own.host_rewrite_literal.as_ref());
         Leg {
+            // The proxy that is judged has no clusters, whatever their ids.
             cluster: ClusterRef { name, id: crate::mesh::ClusterId(0) },
             weight,
             request_headers,

@@ -29,10 +29,7 @@ fn text(rule: &Node, field: &str) -> Option<String> {
 }
 
 fn items<'n>(rule: &'n Node, field: &str) -> &'n [Node] {
-    match rule.get(field).map(|node| &node.value) {
-        Some(Value::Seq(all)) => all,
-        _ => &[],
-    }
+    rule.get(field).map_or(&[], Node::items)
 }
 
 fn texts(rule: &Node, field: &str) -> Vec<String> {

@@ -36,10 +36,7 @@ pub(super) fn text<'n>(node: &'n Node, name: &str) -> Option<&'n str> {
 }
 
 pub(super) fn items(node: Option<&Node>) -> &[Node] {
-    match node.map(|node| &node.value) {
-        Some(Value::Seq(all)) => all,
-        _ => &[],
-    }
+    node.map_or(&[], Node::items)
 }
 
 pub(super) fn number(node: &Node, name: &str) -> Option<u32> {
